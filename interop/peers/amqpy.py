@@ -1,0 +1,56 @@
+"""Our own broker in a process of its own, on a free port."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from interop.peers.peer import Peer, PeerFailedError, stop, tail
+
+READY_TIMEOUT_S = 15
+
+
+@contextmanager
+def amqpy(
+    profile: str = "4.0", *, port: int = 0, arguments: Sequence[str] = (), python: str = sys.executable
+) -> Iterator[Peer]:
+    """Run `python -m amqpy_broker` and yield it once it has printed its ready line."""
+    with tempfile.TemporaryDirectory(prefix="amqpy-peer-") as folder:
+        log = Path(folder, "broker.log")
+        command = [python, "-m", "amqpy_broker", "--port", str(port), "--profile", profile, *arguments]
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL)
+        try:
+            yield Peer(f"amqpy-broker (profile {profile})", _ready_url(process, log), process.pid, log)
+        finally:
+            stop(process)
+            if process.stdout:
+                process.stdout.close()
+
+
+def _ready_url(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Return the amqp:// URL in the ready line; the rest of stdout is read and forgotten."""
+    lines: SimpleQueue[str] = SimpleQueue()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.put(line.decode())
+        lines.put("")
+
+    Thread(target=read, daemon=True).start()
+    try:
+        line = lines.get(timeout=READY_TIMEOUT_S)
+    except Empty:
+        raise PeerFailedError(f"no ready line after {READY_TIMEOUT_S} s:\n{tail(log)}") from None
+    found = re.search(r"amqps?://\S+", line)
+    if found is None:
+        raise PeerFailedError(f"no URL in the ready line {line!r}:\n{tail(log)}")
+    return found[0].rstrip(".,;")
