@@ -1,0 +1,241 @@
+"""Field tables with the types they had on the wire [AMQP 0-9-1 4.2.5.5, with RabbitMQ's errata].
+
+A table is ``length:32 (name:shortstr type:8 value)*`` and an array ``length:32 (type:8 value)*``. pamqp would give
+plain Python values and so lose the types, which reply texts tell and equivalence and headers exchanges need.
+RabbitMQ's types, where they differ from the specification's (https://www.rabbitmq.com/amqp-0-9-1-errata.html):
+
+===  =============  ===================================================================
+b B  byte           signed, unsigned
+s u  short          signed, unsigned
+I i  int            signed, unsigned
+l L  long           both signed
+x    binary         octets
+===  =============  ===================================================================
+
+Names and strings are octets to RabbitMQ: whatever is not UTF-8 survives (``surrogateescape``).
+"""
+
+import math
+from collections.abc import Callable
+from struct import Struct, error
+from typing import Final, TypeAlias
+
+from amqpy_broker.core.arguments import Argument, Arguments, ArgumentValue, Kind
+
+# Tables in tables: the deepest that brokers and clients make is x-death, an array of tables with arrays in them.
+# RabbitMQ has no limit but the frame's size, which lets one frame nest 26,000 arrays; Python's stack ends at 1,000.
+TABLE_DEPTH_MAX: Final = 64
+
+
+class MalformedTable(ValueError):
+    """The octets are not a field table."""
+
+
+_Read: TypeAlias = tuple[Argument, int]
+
+_LENGTH: Final = Struct(">I")
+_DECIMAL: Final = Struct(">BI")
+_LONGSTR: Final = ord("S")
+
+_INTEGERS: Final[dict[str, tuple[Kind, str]]] = {
+    "b": ("byte", ">b"),
+    "B": ("unsignedbyte", ">B"),
+    "s": ("short", ">h"),
+    "u": ("unsignedshort", ">H"),
+    "I": ("signedint", ">i"),
+    "i": ("unsignedint", ">I"),
+    "L": ("long", ">q"),
+    "l": ("long", ">q"),
+    "T": ("timestamp", ">Q"),
+}
+_FLOATS: Final[dict[str, tuple[Kind, str]]] = {"f": ("float", ">f"), "d": ("double", ">d")}
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+def read_table(data: bytes, offset: int = 0) -> tuple[dict[str, Argument], int]:
+    """Read the table whose length stands at ``offset``; return it and the offset after it.
+
+    Raises:
+        MalformedTable: whatever is wrong with it.
+    """
+    try:
+        start, stop = _span(data, offset, len(data))
+    except error:
+        raise MalformedTable("the table has no length") from None
+    return read_fields(data, start, stop), stop
+
+
+def read_fields(data: bytes, start: int, stop: int) -> dict[str, Argument]:
+    """Read the fields of a table, which are ``data[start:stop]``.
+
+    Raises:
+        MalformedTable: whatever is wrong with them.
+    """
+    if stop > len(data):
+        raise MalformedTable("the table is longer than the data")
+    try:
+        return _fields(data, start, stop, 1)
+    except (error, IndexError):
+        raise MalformedTable("the table ends within a field") from None
+
+
+# Everything below may read past `stop`, but not go on there: each loop ends exactly at its stop or with an error.
+
+
+def _fields(data: bytes, at: int, stop: int, depth: int) -> dict[str, Argument]:
+    if depth > TABLE_DEPTH_MAX:
+        raise MalformedTable(f"tables are nested deeper than {TABLE_DEPTH_MAX}")
+    fields: dict[str, Argument] = {}
+    while at < stop:
+        name_start = at + 1
+        name_stop = name_start + data[at]
+        name = str(data[name_start:name_stop], "utf-8", "surrogateescape")
+        value, at = _value(data, name_stop, stop, depth)
+        # RabbitMQ keeps both of two fields of one name, and looks the first one up.
+        fields.setdefault(name, value)
+    if at > stop:
+        raise MalformedTable("a field is longer than its table")
+    return fields
+
+
+def _items(data: bytes, at: int, stop: int, depth: int) -> list[Argument]:
+    if depth > TABLE_DEPTH_MAX:
+        raise MalformedTable(f"tables are nested deeper than {TABLE_DEPTH_MAX}")
+    items: list[Argument] = []
+    while at < stop:
+        item, at = _value(data, at, stop, depth)
+        items.append(item)
+    if at > stop:
+        raise MalformedTable("an item is longer than its array")
+    return items
+
+
+def _value(data: bytes, at: int, stop: int, depth: int) -> _Read:
+    """Read a type and a value; return the value and the offset after it."""
+    code = data[at]
+    at += 1
+    if code == _LONGSTR:
+        start, at = _span(data, at, stop)
+        return Argument("longstr", str(data[start:at], "utf-8", "surrogateescape")), at
+    integer = _INTEGER_READERS.get(code)
+    if integer is not None:
+        kind, layout = integer
+        return Argument(kind, layout.unpack_from(data, at)[0]), at + layout.size
+    reader = _READERS.get(code)
+    if reader is None:
+        raise MalformedTable(f"{code} is not the type of a field")
+    return reader(data, at, stop, depth)
+
+
+def _span(data: bytes, at: int, stop: int) -> tuple[int, int]:
+    start = at + 4
+    end = start + int(_LENGTH.unpack_from(data, at)[0])
+    if end > stop:
+        raise MalformedTable("a value is longer than its table")
+    return start, end
+
+
+def _read_bool(data: bytes, at: int, stop: int, depth: int) -> _Read:
+    return Argument("bool", data[at] != 0), at + 1
+
+
+def _read_void(data: bytes, at: int, stop: int, depth: int) -> _Read:
+    return Argument("void", None), at
+
+
+def _read_decimal(data: bytes, at: int, stop: int, depth: int) -> _Read:
+    scale, unscaled = _DECIMAL.unpack_from(data, at)
+    return Argument("decimal", (scale, unscaled)), at + _DECIMAL.size
+
+
+def _read_binary(data: bytes, at: int, stop: int, depth: int) -> _Read:
+    start, end = _span(data, at, stop)
+    return Argument("binary", data[start:end]), end
+
+
+def _read_table(data: bytes, at: int, stop: int, depth: int) -> _Read:
+    start, end = _span(data, at, stop)
+    return Argument("table", _fields(data, start, end, depth + 1)), end
+
+
+def _read_array(data: bytes, at: int, stop: int, depth: int) -> _Read:
+    start, end = _span(data, at, stop)
+    return Argument("array", _items(data, start, end, depth + 1)), end
+
+
+def _float_reader(kind: Kind, layout: Struct) -> Callable[[bytes, int, int, int], _Read]:
+    def read_float(data: bytes, at: int, stop: int, depth: int) -> _Read:
+        number = layout.unpack_from(data, at)[0]
+        # Erlang has neither infinities nor NaN: to RabbitMQ this is no float at all.
+        if not math.isfinite(number):
+            raise MalformedTable("a number is not finite")
+        return Argument(kind, number), at + layout.size
+
+    return read_float
+
+
+_INTEGER_READERS: Final[dict[int, tuple[Kind, Struct]]] = {
+    ord(code): (kind, Struct(layout)) for code, (kind, layout) in _INTEGERS.items()
+}
+_READERS: Final[dict[int, Callable[[bytes, int, int, int], _Read]]] = {
+    ord("t"): _read_bool,
+    ord("V"): _read_void,
+    ord("D"): _read_decimal,
+    ord("x"): _read_binary,
+    ord("F"): _read_table,
+    ord("A"): _read_array,
+    **{ord(code): _float_reader(kind, Struct(layout)) for code, (kind, layout) in _FLOATS.items()},
+}
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
+def write_table(arguments: Arguments) -> bytes:
+    """Write a table, its length first. A value must fit its kind."""
+    fields = b"".join([_written_name(name) + _written(argument) for name, argument in arguments.items()])
+    return _LENGTH.pack(len(fields)) + fields
+
+
+def _written_name(name: str) -> bytes:
+    octets = name.encode("utf-8", "surrogateescape")
+    return bytes((len(octets),)) + octets
+
+
+def _written(argument: Argument) -> bytes:
+    kind, value = argument
+    packed = _PACKED.get(kind)
+    if packed is not None:
+        code, layout = packed
+        return code + layout.pack(value)
+    return _written_by_value(kind, value)
+
+
+def _written_by_value(kind: Kind, value: ArgumentValue) -> bytes:
+    match value:
+        case str():
+            return b"S" + _long(value.encode("utf-8", "surrogateescape"))
+        case bytes():
+            return b"x" + _long(value)
+        case None:
+            return b"V"
+        case dict():
+            return b"F" + write_table(value)
+        case list():
+            return b"A" + _long(b"".join(map(_written, value)))
+        case (scale, unscaled):
+            return b"D" + _DECIMAL.pack(scale, unscaled)
+        case _:
+            raise TypeError(f"{value!r} is not a {kind}")
+
+
+def _long(octets: bytes) -> bytes:
+    return _LENGTH.pack(len(octets)) + octets
+
+
+_PACKED: Final[dict[Kind, tuple[bytes, Struct]]] = {
+    **{kind: (code.encode(), Struct(layout)) for code, (kind, layout) in (_INTEGERS | _FLOATS).items()},
+    "bool": (b"t", Struct("?")),
+}
