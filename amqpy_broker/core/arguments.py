@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from amqpy_broker.core.erlang_terms import Atom, Term, format_p
+from amqpy_broker.core.erlang_terms import Atom, Term, format_p, text_of
 
 Kind: TypeAlias = Literal[
     "longstr",
@@ -52,20 +52,7 @@ Arguments: TypeAlias = Mapping[str, Argument]
 
 NO_ARGUMENTS: Final[Arguments] = {}
 
-# rabbit_misc:type_class/1: kinds of one class with equal values are equivalent; any other kind is a class of its own.
-_CLASSES: Final[Mapping[Kind, str]] = {
-    "byte": "int",
-    "short": "int",
-    "signedint": "int",
-    "long": "int",
-    "decimal": "int",
-    "unsignedbyte": "int",
-    "unsignedshort": "int",
-    "unsignedint": "int",
-    "float": "float",
-    "double": "float",
-}
-
+# What RabbitMQ takes wherever an argument has to be an integer.
 INTEGER_KINDS: Final[frozenset[Kind]] = frozenset(
     ("byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort", "unsignedint")
 )
@@ -96,7 +83,7 @@ def plain_value(argument: Argument) -> object:
 
 
 def _readable(text: str | bytes) -> str:
-    octets = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+    octets = text if isinstance(text, bytes) else octets_of(text)
     try:
         return octets.decode()
     except UnicodeDecodeError:
@@ -108,13 +95,23 @@ def argument(value: object) -> Argument:
 
     Raises:
         TypeError: there is no type for such a value.
-        ValueError: the value is out of the range of its type.
+        ValueError: the value is out of the range of its type, or nested too deeply.
     """
+    # It will be a value in a table, which is the first level.
+    return _argument(value, 1)
+
+
+def arguments(values: Mapping[str, object]) -> dict[str, Argument]:
+    """Give each of some ordinary Python values its natural type; raises what ``argument`` raises."""
+    return _table(values, 1)
+
+
+def _argument(value: object, depth: int) -> Argument:
     match value:
         case Argument():
             return value
         case str():
-            return Argument("longstr", value)
+            return _longstr(value)
         case bool():
             return Argument("bool", value)
         case int():
@@ -130,22 +127,40 @@ def argument(value: object) -> Argument:
         case Decimal():
             return _decimal(value)
         case Mapping():
-            return Argument("table", {_name(name): argument(item) for name, item in value.items()})
+            return Argument("table", _table(value, depth + 1))
         case list() | tuple():
-            return Argument("array", [argument(item) for item in value])
+            return Argument("array", _array(value, depth + 1))
         case _:
             raise TypeError(f"no AMQP type holds a {type(value).__name__}")
 
 
-def arguments(values: Mapping[str, object]) -> dict[str, Argument]:
-    """Give each of some ordinary Python values its natural type."""
-    return {name: argument(value) for name, value in values.items()}
+def _table(values: Mapping[str, object], depth: int) -> dict[str, Argument]:
+    _refuse_too_deep(depth)
+    return {_name(name): _argument(value, depth) for name, value in values.items()}
+
+
+def _array(values: Sequence[object], depth: int) -> list[Argument]:
+    _refuse_too_deep(depth)
+    return [_argument(value, depth) for value in values]
+
+
+def _refuse_too_deep(depth: int) -> None:
+    if depth > TABLE_DEPTH_MAX:
+        raise ValueError(f"tables are nested deeper than {TABLE_DEPTH_MAX}")
 
 
 def _name(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"names in a table are strings, not {type(name).__name__}")
+    if len(octets_of(name)) > SHORT_STRING_MAX_BYTES:
+        raise ValueError(f"the name '{name}' is longer than {SHORT_STRING_MAX_BYTES} octets")
     return name
+
+
+def _longstr(value: str) -> Argument:
+    # Refuses surrogates that stand for no octet, which JSON can write.
+    octets_of(value)
+    return Argument("longstr", value)
 
 
 def _integer(value: int) -> Argument:
@@ -153,7 +168,7 @@ def _integer(value: int) -> Argument:
         return Argument("signedint", value)
     if -(2**63) <= value < 2**63:
         return Argument("long", value)
-    raise ValueError(f"{value} does not fit in 64 bits")
+    raise ValueError("an integer does not fit in 64 bits")
 
 
 def _double(value: float) -> Argument:
@@ -172,15 +187,20 @@ def _timestamp(value: datetime) -> Argument:
 
 
 def _decimal(value: Decimal) -> Argument:
-    if not value.is_finite():
-        raise ValueError(f"{value} is not a finite number")
-    sign, digits, exponent = value.as_tuple()
-    assert isinstance(exponent, int)
-    unscaled = int("".join(map(str, digits))) * 10 ** max(exponent, 0)
-    scale = max(-exponent, 0)
-    if (sign and unscaled) or scale > 255 or unscaled >= 2**32:
+    """An unsigned integer of 32 bits with up to 255 digits after the point [AMQP 0-9-1 4.2.5.5, RabbitMQ's errata]."""
+    _, _, exponent = value.as_tuple()
+    scale = max(-exponent, 0) if isinstance(exponent, int) else 256
+    if scale > 255 or not 0 <= value < 2**32:
+        raise ValueError(f"{value} does not fit in an AMQP decimal")
+    unscaled = int(value.scaleb(scale, _EXACTLY))
+    if unscaled >= 2**32:
         raise ValueError(f"{value} does not fit in an AMQP decimal")
     return Argument("decimal", (scale, unscaled))
+
+
+def octets_of(text: str) -> bytes:
+    """Return the octets of a text of the wire."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 # Equivalence ----------------------------------------------------------------------------------------------------------
@@ -193,12 +213,12 @@ def check_equivalent(current: Arguments, received: Arguments, keys: Iterable[str
     the first difference, or None.
     """
     for key in keys:
-        was, wanted = current.get(key), received.get(key)
-        if was is None or wanted is None:
-            if was is not wanted and not _is_default_queue_type(key, was or wanted):
-                return inequivalent(key, resource, _typed(wanted), _typed(was))
-        elif not _equivalent(was, wanted):
-            return inequivalent(key, resource, _untyped(wanted), _untyped(was))
+        ours, theirs = current.get(key), received.get(key)
+        if ours is None or theirs is None:
+            if ours is not theirs and not _is_default_queue_type(key, ours or theirs):
+                return inequivalent(key, resource, _typed(theirs), _typed(ours))
+        elif not _equivalent(ours, theirs):
+            return inequivalent(key, resource, _untyped(theirs), _untyped(ours))
     return None
 
 
@@ -211,48 +231,31 @@ def _is_default_queue_type(key: str, given: Argument | None) -> bool:
     return key == "x-queue-type" and given == Argument("longstr", "classic")
 
 
-def _equivalent(was: Argument, wanted: Argument) -> bool:
-    if _CLASSES.get(was.kind, was.kind) == _CLASSES.get(wanted.kind, wanted.kind):
-        return was.value == wanted.value
-    # Of two classes: only if Erlang holds both as one term. True is not 1, and 1 is not 1.0.
-    ours, theirs = _octets(was.value), _octets(wanted.value)
+def _equivalent(current: Argument, received: Argument) -> bool:
+    # Erlang holds all kinds of integers as one, both kinds of floats, and text as it holds octets. But true is not 1,
+    # nor is 1 the same as 1.0.
+    ours, theirs = term(current.value), term(received.value)
     return type(ours) is type(theirs) and ours == theirs
 
 
-def _octets(value: ArgumentValue) -> ArgumentValue:
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-
-
 def _typed(argument: Argument | None) -> str:
-    if argument is None:
-        return "none"
-    return f"the value {_quoted(argument.value)} of type '{argument.kind}'"
+    return "none" if argument is None else f"the value '{_shown(argument.value)}' of type '{argument.kind}'"
 
 
 def _untyped(argument: Argument) -> str:
-    return "none" if argument.value is None else _quoted(argument.value)
+    return "none" if argument.value is None else f"'{_shown(argument.value)}'"
 
 
-def _quoted(value: ArgumentValue) -> str:
-    if isinstance(value, str | bytes):
-        return f"'{_shown(value)}'"
-    return f"'{format_p(term(value))}'"
-
-
-def _shown(text: str | bytes) -> str:
-    # ~ts of octets that are not UTF-8 takes them for Latin-1.
-    octets = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")
+def _shown(value: ArgumentValue) -> str:
+    printable = term(value)
+    return text_of(printable) if isinstance(printable, bytes) else format_p(printable)
 
 
 def term(value: ArgumentValue) -> Term:
-    """Return the Erlang term that RabbitMQ holds for a value, for printing."""
+    """Return the Erlang term that RabbitMQ holds for a value, to print or to compare it."""
     match value:
         case str():
-            return value.encode("utf-8", "surrogateescape")
+            return octets_of(value)
         case None:
             return Atom("undefined")
         case dict():

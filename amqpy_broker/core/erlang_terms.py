@@ -1,21 +1,25 @@
-"""Erlang terms as RabbitMQ prints them into its reply texts (``{leftover_string,"ms"}``, ``<<"quorum">>``).
+"""Erlang terms as RabbitMQ prints them into its reply texts: ``{leftover_string,"ms"}``, ``<<"quorum">>``.
 
-Clients match these texts, so the terms must look exactly as ``io_lib:format`` makes them. In Python they are:
+Clients match these texts, so terms look as ``io_lib:format`` of Erlang/OTP 25 to 27 makes them. In Python they are:
 
-==================  ================================
-Erlang              Python
-==================  ================================
-atom                ``Atom``, ``bool``
-binary              ``bytes``
-string              ``str``
-integer, float      ``int``, ``float``
-tuple, list         ``tuple``, ``list``
-==================  ================================
+=============  =============================================
+Erlang         Python
+=============  =============================================
+atom           ``Atom``, ``bool``
+binary         ``bytes``
+string         ``str`` (to Erlang a list of characters)
+integer        ``int``
+float          ``float``
+tuple, list    ``tuple``, ``list``
+=============  =============================================
 
-A term is never broken over several lines: RabbitMQ does that past 80 columns.
+Two things are left out because no reply text needs them: atoms that are reserved words are not quoted, and tuples and
+lists of more than 80 characters are not broken into lines.
 """
 
 import re
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Final, TypeAlias
 
 
@@ -27,65 +31,100 @@ class Atom(str):
 
 Term: TypeAlias = "Atom | str | bytes | bool | int | float | tuple[Term, ...] | list[Term]"
 
-_BARE_ATOM: Final = re.compile(r"[a-zß-öø-ÿ][0-9A-Za-z_@À-ÖØ-öø-ÿß]*")
-_ESCAPES: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\v": "\\v", "\f": "\\f", "\x1b": "\\e"}
+_BARE_ATOM: Final = re.compile(r"[a-zß-öø-ÿ][0-9A-Za-z_@À-ÖØ-öø-ÿ]*")
+# RabbitMQ does not start Erlang with `+pc unicode`, so only Latin-1 is taken for text (io_lib:printable_latin1_list/1).
+_READABLE: Final = re.compile(r"[ -~\xa0-\xff\n\r\t\v\b\f\x1b]+")
+_ESCAPES: Final = str.maketrans(
+    {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v", "\b": r"\b", "\f": r"\f", "\x1b": r"\e"}
+)
+# From here on not every integer is a float, and float_to_list/2 says so by writing an exponent.
+_EXACT_INTEGERS_END: Final = 2.0**53
 
 
-def format_p(term: Term) -> str:
-    """Print a term as ``~tp`` does: octets and characters that can be read are shown as text."""
+def format_p(term: Term, *, unicode: bool = True) -> str:
+    """Print a term with its text readable, as ``~tp`` does, or as ``~p`` where it is not to know of Unicode.
+
+    RabbitMQ 3.10 prints most terms with ``~p``, later versions with ``~tp``. They differ only in binaries that are not
+    ASCII: ``<<"é">>`` and ``<<"é"/utf8>>``.
+    """
+    return _printed(term, _string, _unicode_binary if unicode else _latin1_binary)
+
+
+def format_w(term: Term) -> str:
+    """Print a term with all its text as numbers, as ``~w`` does."""
+    return _printed(term, _characters, _octets)
+
+
+def _printed(term: Term, string: Callable[[str], str], binary: Callable[[bytes], str]) -> str:
     match term:
         case Atom():
-            return _atom(term)
+            return term if _BARE_ATOM.fullmatch(term) else _quoted(term, "'")
+        case str():
+            return string(term)
+        case bytes():
+            return binary(term)
         case bool():
             return "true" if term else "false"
-        case str():
-            return _string(term)
-        case bytes():
-            return _binary(term)
         case float():
             return _float(term)
         case tuple():
-            return "{" + ",".join(map(format_p, term)) + "}"
+            return "{" + ",".join([_printed(item, string, binary) for item in term]) + "}"
         case list():
-            return "[" + ",".join(map(format_p, term)) + "]"
+            return "[" + ",".join([_printed(item, string, binary) for item in term]) + "]"
         case _:
             return str(term)
 
 
-def format_w(term: Term) -> str:
-    """Print a term as ``~w`` does: octets and characters are shown as numbers."""
-    match term:
-        case Atom():
-            return _atom(term)
-        case str():
-            return "[" + ",".join(str(ord(character)) for character in term) + "]"
-        case bytes():
-            return _octets(term)
-        case tuple():
-            return "{" + ",".join(map(format_w, term)) + "}"
-        case list():
-            return "[" + ",".join(map(format_w, term)) + "]"
-        case _:
-            return format_p(term)
-
-
-def _atom(name: str) -> str:
-    return name if _BARE_ATOM.fullmatch(name) else f"'{name}'"
-
-
 def _string(text: str) -> str:
-    return '"' + text + '"' if text else "[]"
+    return _quoted(text, '"') if _READABLE.fullmatch(text) else _characters(text)
 
 
-def _binary(octets: bytes) -> str:
-    if octets and octets.isascii() and octets.decode().isprintable():
-        return f'<<"{octets.decode()}">>'
-    return _octets(octets)
+def _characters(text: str) -> str:
+    return "[" + ",".join([str(ord(character)) for character in text]) + "]"
+
+
+def _unicode_binary(octets: bytes) -> str:
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        return _latin1_binary(octets)
+    if not _READABLE.fullmatch(text):
+        return _octets(octets)
+    encoding = "" if octets.isascii() else "/utf8"
+    return "<<" + _quoted(text, '"') + encoding + ">>"
+
+
+def _latin1_binary(octets: bytes) -> str:
+    if not _READABLE.fullmatch(octets.decode("latin-1")):
+        return _octets(octets)
+    return "<<" + _quoted(text_of(octets), '"') + ">>"
 
 
 def _octets(octets: bytes) -> str:
     return "<<" + ",".join(map(str, octets)) + ">>"
 
 
+def text_of(octets: bytes) -> str:
+    """Return the text that octets mean, as ``~ts`` prints them: UTF-8, or else Latin-1."""
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
+
+
+def _quoted(text: str, quote: str) -> str:
+    return quote + text.translate(_ESCAPES).replace(quote, "\\" + quote) + quote
+
+
 def _float(number: float) -> str:
-    return repr(number)
+    """Print the fewest digits that mean this number, in the shorter notation."""
+    shortest = Decimal(repr(number)).normalize()
+    sign, digits, _ = shortest.as_tuple()
+    first, *others = map(str, digits)
+    scientific = f"{'-' if sign else ''}{first}.{''.join(others) or '0'}e{shortest.adjusted()}"
+    positional = f"{shortest:f}"
+    if "." not in positional:
+        positional += ".0"
+    if abs(number) >= _EXACT_INTEGERS_END or len(scientific) < len(positional):
+        return scientific
+    return positional

@@ -33,6 +33,11 @@ class MalformedTable(ValueError):
 
 _Read: TypeAlias = tuple[Argument, int]
 
+# One object for all of them: an array of nothing else would need 64 times its octets.
+_VOID: Final = Argument("void", None)
+_TRUE: Final = Argument("bool", True)
+_FALSE: Final = Argument("bool", False)
+
 _LENGTH: Final = Struct(">I")
 _DECIMAL: Final = Struct(">BI")
 _LONGSTR: Final = ord("S")
@@ -138,11 +143,11 @@ def _span(data: bytes, at: int, stop: int) -> tuple[int, int]:
 
 
 def _read_bool(data: bytes, at: int, stop: int, depth: int) -> _Read:
-    return Argument("bool", data[at] != 0), at + 1
+    return _TRUE if data[at] else _FALSE, at + 1
 
 
 def _read_void(data: bytes, at: int, stop: int, depth: int) -> _Read:
-    return Argument("void", None), at
+    return _VOID, at
 
 
 def _read_decimal(data: bytes, at: int, stop: int, depth: int) -> _Read:

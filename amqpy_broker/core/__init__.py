@@ -1,0 +1,1 @@
+"""The broker itself: exchanges, bindings, queues and deliveries. No I/O, no await, no bytes of the wire."""

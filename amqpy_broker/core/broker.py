@@ -1,0 +1,44 @@
+"""The root of everything: vhosts, users, the profile and the clock. No I/O: a server carries bytes to and from it."""
+
+from amqpy_broker.core.clock import Clock, SystemClock
+from amqpy_broker.core.memory import Memory
+from amqpy_broker.core.names import NameSource
+from amqpy_broker.core.profile import DEFAULT_PROFILE, Profile, profile_named
+from amqpy_broker.core.users import Permissions, User, Users, hash_password
+from amqpy_broker.core.vhost import VirtualHost
+
+DEFAULT_VHOST = "/"
+DEFAULT_USER = "guest"
+
+
+class BrokerCore:
+    """A broker, as far as it can be told without I/O.
+
+    `memory_watermark_bytes`: when messages hold more, publishers are not read from until consumers have caught up.
+    `seed` makes the names that the broker gives out repeat.
+    """
+
+    def __init__(
+        self,
+        profile: Profile | None = None,
+        *,
+        clock: Clock | None = None,
+        memory_watermark_bytes: int | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.profile = profile or profile_named(DEFAULT_PROFILE)
+        self.clock: Clock = clock or SystemClock()
+        self.names = NameSource(seed)
+        self.users = Users()
+        self.vhosts: dict[str, VirtualHost] = {}
+        self.memory = Memory(self.vhosts, memory_watermark_bytes)
+        self.add_vhost(DEFAULT_VHOST)
+        self.users.add(
+            User(DEFAULT_USER, hash_password(DEFAULT_USER), ("administrator",), {DEFAULT_VHOST: Permissions()})
+        )
+
+    def add_vhost(self, name: str) -> VirtualHost:
+        """Create a vhost, or find the one of that name."""
+        if name not in self.vhosts:
+            self.vhosts[name] = VirtualHost(name, self.profile, self.names)
+        return self.vhosts[name]

@@ -1,0 +1,53 @@
+"""Everything a client can make grow has a limit here, with the source of the number."""
+
+from typing import Final
+
+# --- negotiated with each connection (RabbitMQ's defaults) -----------------------------------------------------------
+CHANNEL_MAX: Final = 2047
+FRAME_SIZE_MAX: Final = 131_072
+HEARTBEAT_S: Final = 60
+
+# --- time a peer may take ---------------------------------------------------------------------------------------------
+# RabbitMQ's `handshake_timeout`.
+HANDSHAKE_TIMEOUT_S: Final = 10.0
+# RabbitMQ's ?SILENT_CLOSE_DELAY: slows down whoever guesses passwords.
+SILENT_CLOSE_DELAY_S: Final = 3.0
+# RabbitMQ's ?CLOSING_TIMEOUT: how long a peer may take to answer our connection.close.
+CLOSING_TIMEOUT_S: Final = 30.0
+# How long we wait for a peer to close the socket once everything is said.
+LINGER_TIMEOUT_S: Final = 5.0
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+# Bytes waiting to be sent to one connection: above the high mark it takes no more deliveries (the queue keeps them) and
+# is not read from; below the low mark it goes on. 1 MiB is some 5 ms of a fast loopback and keeps a socket busy.
+OUTPUT_HIGH_WATERMARK_BYTES: Final = 1_048_576
+OUTPUT_LOW_WATERMARK_BYTES: Final = 262_144
+# What one connection may hold in contents that are not complete yet, over all its channels: one message of the largest
+# size and room for the others. RabbitMQ has no such limit.
+UNFINISHED_CONTENT_MAX_BYTES: Final = 256 * 1_048_576
+# The broker counts messages in memory against a watermark; this is RabbitMQ's default share of the machine's memory.
+MEMORY_WATERMARK_SHARE: Final = 0.6
+# Publishers go on when use has fallen below this share of the watermark, so that the alarm does not flutter.
+MEMORY_RELEASE_SHARE: Final = 0.95
+# Overhead of one message waiting in memory, measured (docs/internals/performance.md).
+MESSAGE_OVERHEAD_BYTES: Final = 400
+# Bytes that a broker reads before it looks at its memory again.
+MEMORY_CHECK_INTERVAL_BYTES: Final = 4_194_304
+
+# --- counts -----------------------------------------------------------------------------------------------------------
+# Memoised publishes and content headers of one connection: hundreds of routing keys fit, and 1024 entries of some
+# 300 bytes stay below 0.5 MB.
+PUBLISH_MEMO_MAX: Final = 1024
+HEADER_MEMO_MAX: Final = 256
+# A memo's key is kept alive by it: longer payloads are decoded every time.
+MEMO_KEY_MAX_BYTES: Final = 512
+# Consumers of one channel: RabbitMQ's consumer_max_per_channel is infinite; nobody has shown a use for more.
+CONSUMERS_PER_CHANNEL_MAX: Final = 65_535
+# Publishes and acknowledgements of one transaction are kept until its commit.
+TX_OPERATIONS_MAX: Final = 1_000_000
+# Connections the broker accepts at once. The operating system's limit on open files usually comes first.
+CONNECTIONS_MAX: Final = 65_536
+# Hops of exchange-to-exchange routing are bounded by visiting each exchange once; no number is needed.
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+SHORT_STRING_MAX_BYTES: Final = 255

@@ -1,0 +1,1 @@
+"""Queue types and their parts."""

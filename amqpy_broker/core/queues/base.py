@@ -1,0 +1,174 @@
+"""What every queue type is to the rest of the broker: the queue, its consumers and its messages, who know each other.
+
+A queue owns its messages. Nobody else holds its internals: a connection holds `QueuedMessage`s that were handed out to
+it, and settles or requeues them here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import ClassVar
+
+from amqpy_broker.core.arguments import Arguments
+from amqpy_broker.core.exchanges.bindings import Destination
+from amqpy_broker.core.message import Message
+from amqpy_broker.core.names import queue_text
+from amqpy_broker.core.queues.properties import QueueProperties
+
+
+class QueuedMessage:
+    """A message's place in one queue, from the moment it is kept or handed out until it is settled."""
+
+    __slots__ = ("consumer", "message", "position", "queue", "redelivered")
+
+    def __init__(self, message: Message, queue: Queue, position: int) -> None:
+        self.message = message
+        self.queue = queue
+        # Its place among all messages of the queue, ever.
+        self.position = position
+        self.redelivered = False
+        # Whom it was handed out to; None while it is ready, and for basic.get.
+        self.consumer: Consumer | None = None
+
+    def __lt__(self, other: QueuedMessage) -> bool:
+        return self.position < other.position
+
+
+class Consumer(ABC):
+    """Where a queue's messages go. The protocol's subclass turns deliveries into bytes; it must never raise.
+
+    `waiting` is the queue's mark: this consumer could take no more when last asked, and is not asked again before
+    `Queue.resume`.
+    """
+
+    __slots__ = ("arguments", "exclusive", "no_ack", "prefetch_count", "queue", "tag", "unacked_count", "waiting")
+
+    def __init__(
+        self, tag: str, queue: Queue, *, no_ack: bool, exclusive: bool, prefetch_count: int, arguments: Arguments
+    ) -> None:
+        self.tag = tag
+        self.queue = queue
+        self.no_ack = no_ack
+        self.exclusive = exclusive
+        # Unacknowledged deliveries it may have; 0 is no limit.
+        self.prefetch_count = prefetch_count
+        self.unacked_count = 0
+        self.arguments = arguments
+        self.waiting = True
+
+    @abstractmethod
+    def can_take(self) -> bool:
+        """Say whether prefetch and the connection's output leave room for a delivery."""
+
+    @abstractmethod
+    def deliver(self, queued: QueuedMessage) -> bool:
+        """Send a delivery that will be acknowledged; say whether there is room for another."""
+
+    @abstractmethod
+    def deliver_settled(self, message: Message, *, redelivered: bool) -> bool:
+        """Send a delivery that needs no acknowledgement; say whether there is room for another."""
+
+    @abstractmethod
+    def cancelled(self) -> None:
+        """Learn that the queue is gone (https://www.rabbitmq.com/docs/consumer-cancel)."""
+
+    def resume_if_waiting(self) -> None:
+        """Tell the queue that there is room again, if it gave up on this consumer and there is."""
+        if self.waiting and self.can_take():
+            self.queue.resume(self)
+
+
+class Queue(Destination):
+    """Base of the queue types."""
+
+    __slots__ = ("arguments", "auto_delete", "deleted", "durable", "had_consumers", "name", "owner", "vhost")
+
+    kind: ClassVar[str] = "queue"
+    # The value of x-queue-type.
+    type: ClassVar[str]
+
+    def __init__(self, properties: QueueProperties) -> None:
+        self.name = properties.name
+        self.vhost = properties.vhost
+        self.durable = properties.durable
+        self.auto_delete = properties.auto_delete
+        # The connection that holds an exclusive queue.
+        self.owner = properties.owner
+        self.arguments: Arguments = properties.arguments
+        self.deleted = False
+        self.had_consumers = False
+
+    def __str__(self) -> str:
+        return queue_text(self.name, self.vhost)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether it belongs to one connection."""
+        return self.owner is not None
+
+    # --- counts -----------------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def ready_count(self) -> int:
+        """Messages waiting for a consumer."""
+
+    @property
+    @abstractmethod
+    def unacked_count(self) -> int:
+        """Messages handed out and not settled."""
+
+    @property
+    @abstractmethod
+    def consumer_count(self) -> int:
+        """Consumers, whether they can take or not."""
+
+    @property
+    @abstractmethod
+    def memory_bytes(self) -> int:
+        """Memory that its messages hold, ready and unacknowledged."""
+
+    # --- messages ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def enqueue(self, message: Message) -> None:
+        """Take in a message: hand it to a consumer that can take it, or keep it. Never raises."""
+
+    @abstractmethod
+    def get(self) -> QueuedMessage | None:
+        """Hand out the first message, without a consumer. It counts as unacknowledged until settled or requeued."""
+
+    @abstractmethod
+    def settle(self, queued: QueuedMessage) -> None:
+        """Forget a message that was handed out."""
+
+    @abstractmethod
+    def requeue(self, returned: Iterable[QueuedMessage]) -> None:
+        """Take messages back to their original places, marked redelivered."""
+
+    @abstractmethod
+    def purge(self) -> int:
+        """Drop the messages that are ready; say how many."""
+
+    # --- consumers --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def add_consumer(self, consumer: Consumer) -> None:
+        """Add a consumer; it gets nothing before `resume`.
+
+        Raises:
+            AccessRefused: it, or the one that is there, wants to be alone.
+        """
+
+    @abstractmethod
+    def remove_consumer(self, consumer: Consumer) -> None:
+        """Remove a consumer. What it has not settled stays with its channel."""
+
+    @abstractmethod
+    def resume(self, consumer: Consumer) -> None:
+        """Count on a consumer that can take (again), and hand out what waits."""
+
+    @abstractmethod
+    def close(self) -> list[Consumer]:
+        """End as a queue that is deleted: drop everything, return the consumers that were there."""

@@ -1,0 +1,368 @@
+"""A virtual host: its exchanges, queues and bindings, and what clients may do with them.
+
+Every method that a client can cause takes the `Actor` who does it, checks permission first, then existence, then the
+rest, in RabbitMQ's order: the first refusal is the one that the client sees.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from amqpy_broker.core.access import Actor
+from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments, check_equivalent, inequivalent
+from amqpy_broker.core.errors import AccessRefused, CommandInvalid, NotFound, PreconditionFailed, ResourceLocked
+from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
+from amqpy_broker.core.exchanges.bindings import Binding, Destination
+from amqpy_broker.core.exchanges.direct import DefaultExchange
+from amqpy_broker.core.exchanges.router import Routed, route
+from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED
+from amqpy_broker.core.names import (
+    DEFAULT_EXCHANGE,
+    RESERVED_PREFIX,
+    NameSource,
+    exchange_text,
+    queue_text,
+    refuse_reserved,
+)
+from amqpy_broker.core.profile import Profile
+from amqpy_broker.core.queues.arguments import CLASSIC_ARGUMENTS, NOT_YET, check_queue_type, stored_arguments
+from amqpy_broker.core.queues.base import Consumer, Queue
+from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.properties import QueueProperties
+
+logger = logging.getLogger(__name__)
+
+ALTERNATE_EXCHANGE: Final = "alternate-exchange"
+
+
+class VirtualHost:
+    """A name space of exchanges and queues."""
+
+    def __init__(self, name: str, profile: Profile, names: NameSource) -> None:
+        self.name = name
+        self.profile = profile
+        self._names = names
+        # Grows with every change that may send a message elsewhere: whoever remembers a route compares it.
+        self.generation = 0
+        self._queues: dict[str, Queue] = {}
+        # Bindings by where they lead, for when that is deleted.
+        self._bindings_to: dict[Destination, list[Binding]] = {}
+        self._exchanges: dict[str, Exchange] = {DEFAULT_EXCHANGE: DefaultExchange(name, profile, self._queues)}
+        for exchange_name, exchange_type, internal in PREDECLARED:
+            self._add_exchange(exchange_type, ExchangeProperties(exchange_name, name, profile, True, False, internal))
+
+    @property
+    def queues(self) -> Mapping[str, Queue]:
+        """All queues by name."""
+        return self._queues
+
+    @property
+    def exchanges(self) -> Mapping[str, Exchange]:
+        """All exchanges by name."""
+        return self._exchanges
+
+    # --- look-ups ---------------------------------------------------------------------------------------------------
+
+    def find_exchange(self, name: str) -> Exchange:
+        """Find an exchange, or raise NotFound."""
+        exchange = self._exchanges.get(name)
+        if exchange is None:
+            raise NotFound(f"no {exchange_text(name, self.name)}")
+        return exchange
+
+    def find_queue(self, name: str, actor: Actor) -> Queue:
+        """Find a queue that is not locked by another connection.
+
+        Raises:
+            NotFound: there is none.
+            ResourceLocked: it is exclusive to somebody else.
+        """
+        queue = self._queues.get(name)
+        if queue is None:
+            raise NotFound(f"no {queue_text(name, self.name)}")
+        if queue.owner is not None and queue.owner is not actor.owner:
+            raise locked(queue)
+        return queue
+
+    # --- exchanges --------------------------------------------------------------------------------------------------
+
+    def declare_exchange(
+        self,
+        actor: Actor,
+        name: str,
+        exchange_type: str,
+        *,
+        durable: bool,
+        auto_delete: bool,
+        internal: bool,
+        arguments: Arguments,
+    ) -> None:
+        """Create an exchange, or find that it is there and the same [exchange.declare]."""
+        kind = EXCHANGE_TYPES.get(exchange_type)
+        if kind is None:
+            text = f"unknown exchange type '{exchange_type}'"
+            closes_connection = self.profile.unknown_exchange_type_closes_connection
+            raise CommandInvalid(text) if closes_connection else PreconditionFailed(text)
+        refuse_default_exchange(name)
+        actor.check_exchange("configure", name)
+        existing = self._exchanges.get(name)
+        if existing is None:
+            refuse_reserved("exchange", name)
+            alternate = self._alternate_for(actor, name, arguments)
+            self._add_exchange(
+                exchange_type,
+                ExchangeProperties(name, self.name, self.profile, durable, auto_delete, internal, arguments, alternate),
+            )
+            return
+        _check_same_exchange(existing, exchange_type, durable, auto_delete, internal, arguments)
+
+    def check_exchange(self, actor: Actor, name: str) -> None:
+        """Find that an exchange is there [exchange.declare.passive]."""
+        refuse_default_exchange(name)
+        self.find_exchange(name)
+
+    def delete_exchange(self, actor: Actor, name: str, *, if_unused: bool) -> None:
+        """Delete an exchange; one that is not there is fine, as in RabbitMQ."""
+        refuse_default_exchange(name)
+        if name.startswith(RESERVED_PREFIX) and name in self._exchanges:
+            raise AccessRefused(f"deletion of system {exchange_text(name, self.name)} not allowed")
+        actor.check_exchange("configure", name)
+        exchange = self._exchanges.get(name)
+        if exchange is None:
+            return
+        if if_unused and exchange.in_use:
+            raise PreconditionFailed(f"{exchange} in use")
+        self._drop_exchange(exchange)
+
+    # --- queues -----------------------------------------------------------------------------------------------------
+
+    def declare_queue(
+        self,
+        actor: Actor,
+        name: str,
+        *,
+        durable: bool,
+        exclusive: bool,
+        auto_delete: bool,
+        arguments: Arguments,
+    ) -> Queue:
+        """Create a queue, or find that it is there and the same; an empty name asks for a new one [queue.declare]."""
+        if not name:
+            name = self._names.unique("amq.gen-")
+        actor.check_queue("configure", name)
+        existing = self._queues.get(name)
+        owner = actor.owner if exclusive else None
+        if existing is not None:
+            if existing.owner is not owner:
+                raise locked(existing)
+            _check_same_queue(existing, durable, auto_delete, stored_arguments(arguments, self.profile))
+            return existing
+        if not name.startswith("amq.gen-"):
+            refuse_reserved("queue", name)
+        check_queue_type(arguments, queue_text(name, self.name))
+        for argument in NOT_YET.intersection(arguments):
+            logger.warning("%s: argument %s has no effect in this version", queue_text(name, self.name), argument)
+        queue = ClassicQueue(
+            QueueProperties(name, self.name, durable, auto_delete, owner, stored_arguments(arguments, self.profile))
+        )
+        self._queues[name] = queue
+        self.generation += 1
+        return queue
+
+    def delete_queue(self, actor: Actor, name: str, *, if_unused: bool, if_empty: bool) -> tuple[int, list[Consumer]]:
+        """Delete a queue: say how many messages were ready, and whom it cancelled. One that is not there is fine."""
+        actor.check_queue("configure", name)
+        if name not in self._queues:
+            return 0, []
+        queue = self.find_queue(name, actor)
+        if if_unused and queue.consumer_count:
+            raise PreconditionFailed(f"{queue} in use")
+        if if_empty and queue.ready_count:
+            raise PreconditionFailed(f"{queue} not empty")
+        count = queue.ready_count
+        return count, self.drop_queue(queue)
+
+    def drop_queue(self, queue: Queue) -> list[Consumer]:
+        """Delete a queue whatever state it is in, and return the consumers that it had."""
+        if queue.deleted:
+            return []
+        consumers = queue.close()
+        del self._queues[queue.name]
+        self._drop_bindings_to(queue)
+        self.generation += 1
+        return consumers
+
+    def consumer_gone(self, queue: Queue) -> None:
+        """Delete an auto-delete queue that has lost its last consumer [queue.declare.auto-delete]."""
+        if queue.auto_delete and queue.had_consumers and not queue.consumer_count:
+            self.drop_queue(queue)
+
+    def purge_queue(self, actor: Actor, name: str) -> int:
+        """Drop the messages that are ready."""
+        actor.check_queue("read", name)
+        return self.find_queue(name, actor).purge()
+
+    # --- bindings ---------------------------------------------------------------------------------------------------
+
+    def bind_queue(self, actor: Actor, queue_name: str, exchange_name: str, key: str, arguments: Arguments) -> None:
+        """Bind a queue; doing it twice is fine [queue.bind.queue:duplicates]."""
+        self._check_queue_binding(actor, queue_name, exchange_name)
+        queue = self.find_queue(queue_name, actor)
+        self._bind(self.find_exchange(exchange_name), queue, key, arguments)
+
+    def unbind_queue(self, actor: Actor, queue_name: str, exchange_name: str, key: str, arguments: Arguments) -> None:
+        """Remove a binding; one that is not there is fine, as in RabbitMQ."""
+        self._check_queue_binding(actor, queue_name, exchange_name)
+        queue = self._queues.get(queue_name)
+        exchange = self._exchanges.get(exchange_name)
+        if queue is not None and queue.owner is not None and queue.owner is not actor.owner:
+            raise locked(queue)
+        if queue is None or exchange is None:
+            missing = queue_text(queue_name, self.name) if queue is None else exchange_text(exchange_name, self.name)
+            raise NotFound(f"no {missing}")
+        self._unbind(exchange, queue, key, arguments)
+
+    def bind_exchange(self, actor: Actor, to: str, source: str, key: str, arguments: Arguments) -> None:
+        """Bind an exchange to another (https://www.rabbitmq.com/docs/e2e)."""
+        self._check_exchange_binding(actor, to, source)
+        self._bind(self.find_exchange(source), self.find_exchange(to), key, arguments)
+
+    def unbind_exchange(self, actor: Actor, to: str, source: str, key: str, arguments: Arguments) -> None:
+        """Remove a binding between exchanges."""
+        self._check_exchange_binding(actor, to, source)
+        self._unbind(self.find_exchange(source), self.find_exchange(to), key, arguments)
+
+    # --- routing ----------------------------------------------------------------------------------------------------
+
+    def exchange_for_publish(self, actor: Actor, name: str) -> Exchange:
+        """Find the exchange that a publish names, if the actor may write to it.
+
+        Raises:
+            AccessRefused: no write permission, or an internal exchange.
+            NotFound: there is none.
+        """
+        actor.check_exchange("write", name)
+        exchange = self.find_exchange(name)
+        if exchange.internal:
+            raise AccessRefused(f"cannot publish to internal {exchange}")
+        return exchange
+
+    def route(self, exchange: Exchange, routing_key: str, headers: Arguments = NO_ARGUMENTS) -> Routed:
+        """Find the queues that a message goes to."""
+        return route(exchange, routing_key, headers, self._exchanges)
+
+    # --- steps ------------------------------------------------------------------------------------------------------
+
+    def _add_exchange(self, exchange_type: str, properties: ExchangeProperties) -> None:
+        self._exchanges[properties.name] = EXCHANGE_TYPES[exchange_type](properties)
+        self.generation += 1
+
+    def _drop_exchange(self, exchange: Exchange) -> None:
+        del self._exchanges[exchange.name]
+        for binding in exchange.bindings:
+            self._forget_binding_to(binding)
+        self._drop_bindings_to(exchange)
+        self.generation += 1
+
+    def _alternate_for(self, actor: Actor, name: str, arguments: Arguments) -> str | None:
+        argument = arguments.get(ALTERNATE_EXCHANGE)
+        if argument is None:
+            return None
+        if argument.kind != "longstr":
+            raise PreconditionFailed(
+                f"invalid type '{argument.kind}' for arg '{ALTERNATE_EXCHANGE}' in {exchange_text(name, self.name)}"
+            )
+        alternate = str(argument.value)
+        actor.check_exchange("read", name)
+        actor.check_exchange("write", alternate)
+        return alternate
+
+    def _check_queue_binding(self, actor: Actor, queue_name: str, exchange_name: str) -> None:
+        actor.check_queue("write", queue_name)
+        refuse_default_exchange(exchange_name)
+        actor.check_exchange("read", exchange_name)
+
+    def _check_exchange_binding(self, actor: Actor, to: str, source: str) -> None:
+        refuse_default_exchange(to)
+        refuse_default_exchange(source)
+        actor.check_exchange("write", to)
+        actor.check_exchange("read", source)
+
+    def _bind(self, source: Exchange, to: Destination, key: str, arguments: Arguments) -> None:
+        source.check_binding(arguments)
+        binding = Binding(source.name, to, key, arguments)
+        if source.add_binding(binding):
+            self._bindings_to.setdefault(to, []).append(binding)
+            self.generation += 1
+
+    def _unbind(self, source: Exchange, to: Destination, key: str, arguments: Arguments) -> None:
+        binding = source.find_binding(to, key, arguments)
+        if binding is not None:
+            self._forget_binding_to(binding)
+            self._remove_binding(source, binding)
+            self.generation += 1
+
+    def _remove_binding(self, source: Exchange, binding: Binding) -> None:
+        source.remove_binding(binding)
+        # [exchange.declare.auto-delete]: an exchange goes with its last binding.
+        if source.auto_delete and not source.in_use:
+            self._drop_exchange(source)
+
+    def _forget_binding_to(self, binding: Binding) -> None:
+        bindings = self._bindings_to[binding.destination]
+        bindings.remove(binding)
+        if not bindings:
+            del self._bindings_to[binding.destination]
+
+    def _drop_bindings_to(self, destination: Destination) -> None:
+        bindings: Iterable[Binding] = self._bindings_to.pop(destination, ())
+        for binding in bindings:
+            source = self._exchanges.get(binding.source)
+            if source is not None:
+                self._remove_binding(source, binding)
+
+
+def locked(queue: Queue) -> ResourceLocked:
+    """RabbitMQ's refusal of everything that touches somebody else's exclusive queue."""
+    return ResourceLocked(
+        f"cannot obtain exclusive access to locked {queue}. It could be originally declared on another connection or"
+        " the exclusive property value does not match that of the original declaration."
+    )
+
+
+def refuse_default_exchange(name: str) -> None:
+    """Refuse what nobody may do with the default exchange."""
+    if name == DEFAULT_EXCHANGE:
+        raise AccessRefused("operation not permitted on the default exchange")
+
+
+def _check_same_exchange(
+    existing: Exchange, exchange_type: str, durable: bool, auto_delete: bool, internal: bool, arguments: Arguments
+) -> None:
+    for arg, received, current in (
+        ("type", exchange_type, existing.type),
+        ("durable", _word(durable), _word(existing.durable)),
+        ("auto_delete", _word(auto_delete), _word(existing.auto_delete)),
+        ("internal", _word(internal), _word(existing.internal)),
+    ):
+        if received != current:
+            raise PreconditionFailed(inequivalent(arg, str(existing), f"'{received}'", f"'{current}'"))
+    difference = check_equivalent(existing.arguments, arguments, (ALTERNATE_EXCHANGE,), str(existing))
+    if difference is not None:
+        raise PreconditionFailed(difference)
+
+
+def _check_same_queue(existing: Queue, durable: bool, auto_delete: bool, arguments: Arguments) -> None:
+    for arg, received, current in (
+        ("durable", durable, existing.durable),
+        ("auto_delete", auto_delete, existing.auto_delete),
+    ):
+        if received != current:
+            raise PreconditionFailed(inequivalent(arg, str(existing), f"'{_word(received)}'", f"'{_word(current)}'"))
+    difference = check_equivalent(existing.arguments, arguments, CLASSIC_ARGUMENTS, str(existing))
+    if difference is not None:
+        raise PreconditionFailed(difference)
+
+
+def _word(flag: bool) -> str:
+    return "true" if flag else "false"

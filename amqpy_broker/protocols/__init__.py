@@ -1,0 +1,1 @@
+"""Wire protocols: bytes in, bytes out. They do not import each other."""

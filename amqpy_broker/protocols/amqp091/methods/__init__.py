@@ -1,0 +1,1 @@
+"""One file an AMQP class: what each of its methods does."""

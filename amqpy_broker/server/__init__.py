@@ -1,0 +1,1 @@
+"""Listeners, connections' tasks, deadlines and shutdown: the shell around the pure layers."""
