@@ -1,0 +1,1 @@
+"""Real clients, one folder a language, run unchanged against the broker."""

@@ -1,0 +1,56 @@
+"""Fixtures of the client suite: the broker under test, restartable brokers, unique names, an aio-pika channel."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from interop.clients.python.support.broker_process import BrokerProcess
+
+if TYPE_CHECKING:  # not every environment has every client
+    from aio_pika.abc import AbstractChannel, AbstractConnection
+
+EXTERNAL_URL = os.environ.get("AMQP_URL")
+
+
+@pytest.fixture(scope="session")
+def broker_url() -> Iterator[str]:
+    """The broker under test: `AMQP_URL`, or one of our own for the whole session."""
+    if EXTERNAL_URL:
+        yield EXTERNAL_URL
+        return
+    with BrokerProcess() as broker:
+        yield broker.url
+
+
+@pytest.fixture
+def restartable_broker() -> Iterator[BrokerProcess]:
+    """A broker of the test's own, to be terminated, killed and started again."""
+    if EXTERNAL_URL:
+        pytest.skip("AMQP_URL names a broker that the tests may not restart")
+    with BrokerProcess() as broker:
+        yield broker
+
+
+@pytest.fixture
+def name() -> Callable[[str], str]:
+    """Make names that no other test uses: all share one broker."""
+    suffix = uuid.uuid4().hex[:12]
+    return lambda stem: f"{stem}-{suffix}"
+
+
+@pytest.fixture
+async def connection(broker_url: str) -> "AsyncIterator[AbstractConnection]":
+    """A plain (not robust) aio-pika connection."""
+    import aio_pika
+
+    async with await aio_pika.connect(broker_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def channel(connection: "AbstractConnection") -> "AbstractChannel":
+    """An aio-pika channel with publisher confirms."""
+    return await connection.channel()

@@ -1,0 +1,1 @@
+"""What the client tests share: a broker in its own process, a breakable network, an inbox to await."""
