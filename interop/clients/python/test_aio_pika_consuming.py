@@ -8,7 +8,6 @@ import pytest
 
 pytest.importorskip("aio_pika")
 
-import aiormq
 import aiormq.exceptions
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
@@ -207,12 +206,12 @@ async def test_deleting_a_queue_cancels_its_consumers(
     tag = await queue.consume(Inbox())
     underlay = await channel.get_underlay_channel()
     assert tag in underlay.consumers
-    cancelled: asyncio.Queue[aiormq.spec.Basic.Cancel] = asyncio.Queue()
-    underlay.on_consumer_cancel_callbacks.add(cancelled.put_nowait)
     async with connection.channel() as other:
         await other.queue_delete(queue.name)
-    assert (await asyncio.wait_for(cancelled.get(), 10)).consumer_tag == tag
-    assert tag not in underlay.consumers
+    # aio-pika 9 tells nobody, so ask: each round trip takes in what the broker sent before its answer.
+    async with asyncio.timeout(10):
+        while tag in underlay.consumers:
+            await channel.set_qos(prefetch_count=1)
 
 
 async def test_an_exclusive_consumer_keeps_others_out(connection: AbstractConnection, name: Namer) -> None:

