@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,9 @@ def rabbitmq(version: str = "3.10", *, port: int = 0, plugins: Sequence[str] = (
     if version not in debian.RELEASES:
         raise PeerFailedError(f"no RabbitMQ {version}: there are {', '.join(debian.RELEASES)}")
     root = debian.find_or_install(version)
+    if root != Path("/"):
+        # RabbitMQ looks up its host's name for every connection: without this, a name server's 5 s now and then.
+        (root / "etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
     port = port or free_port()
     with _data_folder(root) as folder, _epmd(root, folder) as epmd_port:
         environment = _environment(root, folder, port=port, epmd_port=epmd_port)
