@@ -9,12 +9,12 @@ A ``longstr`` is text, decoded as UTF-8 with ``surrogateescape``: nothing is los
 
 import base64
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from amqpy_broker.core.erlang_terms import Atom, Term, format_p, text_of
+from amqpy_broker.core.limits import SHORT_STRING_MAX_BYTES
 
 Kind: TypeAlias = Literal[
     "longstr",
@@ -51,6 +51,10 @@ class Argument(NamedTuple):
 Arguments: TypeAlias = Mapping[str, Argument]
 
 NO_ARGUMENTS: Final[Arguments] = {}
+
+# Tables in tables: the deepest that brokers and clients make is x-death, an array of tables with arrays in them.
+# RabbitMQ has no limit but the frame's size, which lets one frame nest 26,000 arrays; Python's stack ends at 1,000.
+TABLE_DEPTH_MAX: Final = 64
 
 # What RabbitMQ takes wherever an argument has to be an integer.
 INTEGER_KINDS: Final[frozenset[Kind]] = frozenset(
@@ -124,8 +128,6 @@ def _argument(value: object, depth: int) -> Argument:
             return Argument("binary", bytes(value))
         case datetime():
             return _timestamp(value)
-        case Decimal():
-            return _decimal(value)
         case Mapping():
             return Argument("table", _table(value, depth + 1))
         case list() | tuple():
@@ -184,18 +186,6 @@ def _timestamp(value: datetime) -> Argument:
     if seconds < 0:
         raise ValueError(f"{value} is before 1970")
     return Argument("timestamp", seconds)
-
-
-def _decimal(value: Decimal) -> Argument:
-    """An unsigned integer of 32 bits with up to 255 digits after the point [AMQP 0-9-1 4.2.5.5, RabbitMQ's errata]."""
-    _, _, exponent = value.as_tuple()
-    scale = max(-exponent, 0) if isinstance(exponent, int) else 256
-    if scale > 255 or not 0 <= value < 2**32:
-        raise ValueError(f"{value} does not fit in an AMQP decimal")
-    unscaled = int(value.scaleb(scale, _EXACTLY))
-    if unscaled >= 2**32:
-        raise ValueError(f"{value} does not fit in an AMQP decimal")
-    return Argument("decimal", (scale, unscaled))
 
 
 def octets_of(text: str) -> bytes:

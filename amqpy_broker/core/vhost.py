@@ -45,6 +45,8 @@ class VirtualHost:
         # Grows with every change that may send a message elsewhere: whoever remembers a route compares it.
         self.generation = 0
         self._queues: dict[str, Queue] = {}
+        # Exclusive queues by the connection that holds them.
+        self._exclusive: dict[object, dict[Queue, None]] = {}
         # Bindings by where they lead, for when that is deleted.
         self._bindings_to: dict[Destination, list[Binding]] = {}
         self._exchanges: dict[str, Exchange] = {DEFAULT_EXCHANGE: DefaultExchange(name, profile, self._queues)}
@@ -166,6 +168,8 @@ class VirtualHost:
             QueueProperties(name, self.name, durable, auto_delete, owner, stored_arguments(arguments, self.profile))
         )
         self._queues[name] = queue
+        if owner is not None:
+            self._exclusive.setdefault(owner, {})[queue] = None
         self.generation += 1
         return queue
 
@@ -188,8 +192,17 @@ class VirtualHost:
             return []
         consumers = queue.close()
         del self._queues[queue.name]
+        if queue.owner is not None:
+            self._exclusive[queue.owner].pop(queue)
         self._drop_bindings_to(queue)
         self.generation += 1
+        return consumers
+
+    def drop_exclusive_queues(self, owner: object) -> list[Consumer]:
+        """Delete what a connection held for itself, and return the consumers that were left."""
+        queues = tuple(self._exclusive.get(owner, ()))
+        consumers = [consumer for queue in queues for consumer in self.drop_queue(queue)]
+        self._exclusive.pop(owner, None)
         return consumers
 
     def consumer_gone(self, queue: Queue) -> None:

@@ -2,10 +2,10 @@
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
+from amqpy_broker.core.arguments import Arguments
 from amqpy_broker.core.exchanges.bindings import Binding, Destination, identity
 from amqpy_broker.core.names import exchange_text
 from amqpy_broker.core.profile import Profile
@@ -24,7 +24,7 @@ class ExchangeProperties:
     durable: bool = False
     auto_delete: bool = False
     internal: bool = False
-    arguments: Arguments = NO_ARGUMENTS
+    arguments: Arguments = field(default_factory=dict)
     # The exchange that takes what this one cannot route.
     alternate: str | None = None
 

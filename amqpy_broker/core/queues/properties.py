@@ -1,8 +1,8 @@
 """What a queue is declared with, and where."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
+from amqpy_broker.core.arguments import Arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,4 +14,4 @@ class QueueProperties:
     durable: bool = False
     auto_delete: bool = False
     owner: object | None = None
-    arguments: Arguments = NO_ARGUMENTS
+    arguments: Arguments = field(default_factory=dict)

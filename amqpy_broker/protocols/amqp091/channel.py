@@ -1,0 +1,357 @@
+"""One channel: contents are put together here, and published; methods act on it through `methods/`.
+
+Contents arrive as a method, a header and bodies, in that order, whatever other channels send in between
+[AMQP 0-9-1 4.2.6]:
+
+    METHOD --publish--> HEADER --header--> BODY --last body--> METHOD
+                               --header of an empty body----> METHOD
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from pamqp import commands
+
+from amqpy_broker.core.access import Actor
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.errors import (
+    FrameError,
+    InternalError,
+    NotFound,
+    PreconditionFailed,
+    UnexpectedFrame,
+)
+from amqpy_broker.core.limits import HEADER_MEMO_MAX, MEMO_KEY_MAX_BYTES, UNFINISHED_CONTENT_MAX_BYTES
+from amqpy_broker.core.queues.base import Queue
+from amqpy_broker.core.vhost import VirtualHost
+from amqpy_broker.protocols.amqp091.codec import method_frame
+from amqpy_broker.protocols.amqp091.confirms import Confirms
+from amqpy_broker.protocols.amqp091.content import ContentHeader, FramedMessage, MalformedContent
+from amqpy_broker.protocols.amqp091.deliveries import Deliveries, Delivery
+from amqpy_broker.protocols.amqp091.frames import BODY, FRAME_END, FRAME_HEAD, HEAD_SIZE, HEADER
+from amqpy_broker.protocols.amqp091.output import Output
+from amqpy_broker.protocols.amqp091.publishes import Publish
+from amqpy_broker.protocols.amqp091.tables import MalformedTable
+from amqpy_broker.protocols.amqp091.transactions import PendingPublish, PendingSettlement, Transaction
+
+logger = logging.getLogger(__name__)
+
+BASIC: Final = 60
+BASIC_PUBLISH: Final = 40
+NO_ROUTE: Final = 312
+_DELIVERY_MODES: Final = frozenset((0, 1, 2))
+_unpack_head = FRAME_HEAD.unpack_from
+
+
+class Session:
+    """What all channels of one connection share: who it is, where, and how to talk to it."""
+
+    __slots__ = (
+        "actor",
+        "broker",
+        "confirming",
+        "header_memo",
+        "notifies_cancel",
+        "output",
+        "payload_max",
+        "unfinished_bytes",
+        "vhost",
+    )  # fmt: skip
+
+    def __init__(self, broker: BrokerCore, vhost: VirtualHost, actor: Actor, output: Output, payload_max: int) -> None:
+        self.broker = broker
+        self.vhost = vhost
+        self.actor = actor
+        self.output = output
+        self.payload_max = payload_max
+        self.notifies_cancel = False
+        # Channels that have confirms to send at the end of this read.
+        self.confirming: list[Channel] = []
+        self.header_memo: dict[bytes, ContentHeader] = {}
+        # Octets of contents that are not complete.
+        self.unfinished_bytes = 0
+
+
+class Channel:
+    """An open channel."""
+
+    __slots__ = (
+        "_frames",
+        "_header",
+        "_missing_bytes",
+        "confirms",
+        "deliveries",
+        "last_queue",
+        "number",
+        "publishing",
+        "session",
+        "transaction",
+        "vhost",
+    )
+
+    def __init__(self, number: int, session: Session) -> None:
+        self.number = number
+        self.session = session
+        self.vhost = session.vhost
+        self.deliveries = Deliveries(
+            number, session.output, session.payload_max, notifies_cancel=session.notifies_cancel
+        )
+        # The queue that "" means [queue.bind.queue:queue-known].
+        self.last_queue = ""
+        self.confirms: Confirms | None = None
+        self.transaction: Transaction | None = None
+        # The content being received: its publish, its header, its frames so far.
+        self.publishing: Publish | None = None
+        self._header: ContentHeader | None = None
+        self._frames: list[bytes] = []
+        self._missing_bytes = 0
+
+    # --- what methods need ------------------------------------------------------------------------------------------
+
+    def reply(self, shape: type, *values: object) -> None:
+        """Send a method."""
+        self.session.output.write(method_frame(self.number, shape, *values))
+
+    def queue_name(self, name: str) -> str:
+        """Return the name, or for an empty one the last queue declared on this channel.
+
+        Raises:
+            NotFound: none was.
+        """
+        if name:
+            return name
+        if not self.last_queue:
+            raise NotFound("no previously declared queue")
+        return self.last_queue
+
+    # --- contents ---------------------------------------------------------------------------------------------------
+
+    def take_content(self, publish: Publish, buffer: bytes, at: int, end: int) -> tuple[int, FramedMessage | None]:
+        """Take the content of a publish if all of it follows in the buffer in one piece; say where to go on.
+
+        The shortcut takes a header frame and at most one body frame. Everything else arrives frame by frame.
+        """
+        self.publishing = publish
+        if end - at < HEAD_SIZE:
+            return at, None
+        number, largest = self.number, self.session.payload_max
+        kind, channel, size = _unpack_head(buffer, at)
+        header_end = at + HEAD_SIZE + size
+        if (
+            kind != HEADER
+            or channel != number
+            or header_end >= end
+            or buffer[header_end] != FRAME_END
+            or size > largest
+        ):
+            return at, None
+        header = self._read_header(buffer[at + HEAD_SIZE : header_end])
+        content_end = header_end + 1
+        if header.body_size:
+            if end - content_end < HEAD_SIZE:
+                return at, None
+            kind, channel, size = _unpack_head(buffer, content_end)
+            body_end = content_end + HEAD_SIZE + size
+            if kind != BODY or channel != number or size != header.body_size or body_end >= end or size > largest:
+                return at, None
+            if buffer[body_end] != FRAME_END:
+                return at, None
+            content_end = body_end + 1
+        self.publishing = None
+        return content_end, FramedMessage(publish, header, buffer[at:content_end], number)
+
+    def receive_header(self, payload: bytes, frame: bytes) -> None:
+        """Take the header frame of a content."""
+        if self.publishing is None:
+            raise UnexpectedFrame("expected method frame, got non method frame instead")
+        if self._header is not None:
+            raise self.expected_content()
+        header = self._read_header(payload)
+        if header.body_size == 0:
+            self._finish(header, frame)
+            return
+        self._header = header
+        self._missing_bytes = header.body_size
+        self._keep(frame)
+
+    def receive_body(self, payload_size: int, frame: bytes) -> None:
+        """Take a body frame of a content."""
+        if self.publishing is None:
+            raise UnexpectedFrame("expected method frame, got non method frame instead")
+        header = self._header
+        if header is None:
+            raise self.expected_content()
+        self._missing_bytes -= payload_size
+        if self._missing_bytes < 0:
+            raise FrameError("content body frame exceeds remaining content size")
+        if self._missing_bytes:
+            self._keep(frame)
+            return
+        self._frames.append(frame)
+        self._finish(header, b"".join(self._frames))
+
+    def expected_content(self) -> UnexpectedFrame:
+        """Complain that something came in the middle of a content."""
+        if self._header is not None:
+            return UnexpectedFrame("expected content body, got non content body frame instead")
+        return UnexpectedFrame(f"expected content header for class {BASIC}, got non content header frame instead")
+
+    def _keep(self, frame: bytes) -> None:
+        """Keep a frame of a content that is not complete; what is too large anyway is read, but not kept."""
+        header = self._header
+        assert header is not None
+        if header.body_size > self.session.broker.profile.message_size_max:
+            return
+        self.session.unfinished_bytes += len(frame)
+        if self.session.unfinished_bytes > UNFINISHED_CONTENT_MAX_BYTES:
+            raise FrameError(f"unfinished contents of more than {UNFINISHED_CONTENT_MAX_BYTES} octets on a connection")
+        self._frames.append(frame)
+
+    def _finish(self, header: ContentHeader, frames: bytes) -> None:
+        publish = self.publishing
+        assert publish is not None
+        self._forget_content()
+        self.publish(publish, FramedMessage(publish, header, frames, self.number))
+
+    def _forget_content(self) -> None:
+        self.session.unfinished_bytes -= sum(map(len, self._frames))
+        self.publishing = self._header = None
+        self._frames = []
+
+    def _read_header(self, payload: bytes) -> ContentHeader:
+        memo = self.session.header_memo
+        header = memo.get(payload)
+        if header is not None:
+            return header
+        try:
+            header = ContentHeader(payload)
+        except MalformedContent:
+            # RabbitMQ's process dies of it.
+            raise InternalError("") from None
+        if header.class_id != BASIC:
+            raise UnexpectedFrame(
+                f"expected content header for class {BASIC}, got one for class {header.class_id} instead"
+            )
+        profile = self.session.broker.profile
+        header.suspect = (
+            header.user_id is not None
+            or header.body_size > profile.message_size_max
+            or (profile.refuses_odd_delivery_modes and header.delivery_mode not in _DELIVERY_MODES)
+        )
+        if header.repeats and len(payload) <= MEMO_KEY_MAX_BYTES:
+            if len(memo) >= HEADER_MEMO_MAX:
+                memo.clear()
+            memo[payload] = header
+        return header
+
+    # --- publishing -------------------------------------------------------------------------------------------------
+
+    def publish(self, publish: Publish, message: FramedMessage) -> None:
+        """Route a message, and hand it to its queues."""
+        if not publish.is_current(self.vhost):
+            publish.resolve(self.vhost, self.session.actor)
+        if message.header.suspect:
+            self._check(message.header)
+        queues = publish.queues
+        if queues is None:
+            queues = self._route_by_headers(publish, message)
+        if self.transaction is not None:
+            self.transaction.add_publish(PendingPublish(message, queues))
+            return
+        self.deliver_to(queues, message)
+        confirms = self.confirms
+        if confirms is not None:
+            if not confirms.pending:
+                confirms.pending = True
+                self.session.confirming.append(self)
+            confirms.published += 1
+
+    def deliver_to(self, queues: tuple[Queue, ...], message: FramedMessage) -> None:
+        """Hand a message to its queues, or return it if there are none and it is mandatory."""
+        for queue in queues:
+            queue.enqueue(message)
+        if not queues and message.publish.mandatory:
+            self._return(message)
+
+    def _check(self, header: ContentHeader) -> None:
+        profile = self.session.broker.profile
+        if header.body_size > profile.message_size_max:
+            raise PreconditionFailed(
+                f"message size {header.body_size} is larger than configured max size {profile.message_size_max}"
+            )
+        if header.user_id is not None:
+            self._check_user_id(header.user_id)
+        if profile.refuses_odd_delivery_modes and header.delivery_mode not in _DELIVERY_MODES:
+            raise PreconditionFailed(f"invalid message: {{delivery_mode_unknown,{header.delivery_mode}}}")
+
+    def _check_user_id(self, user_id: bytes) -> None:
+        # https://www.rabbitmq.com/docs/validated-user-id
+        claimed, user = user_id.decode("utf-8", "replace"), self.session.actor.user.name
+        if claimed != user:
+            raise PreconditionFailed(f"user_id property set to '{claimed}' but authenticated user was '{user}'")
+
+    def _route_by_headers(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
+        assert publish.exchange is not None
+        try:
+            headers = message.headers
+        except MalformedTable:
+            raise InternalError("") from None
+        return self.vhost.route(publish.exchange, publish.routing_key, headers).queues
+
+    def _return(self, message: FramedMessage) -> None:
+        """Return an unroutable message to its publisher [basic.publish.mandatory]."""
+        self.reply(commands.Basic.Return, NO_ROUTE, "NO_ROUTE", message.exchange, message.routing_key)
+        self.session.output.write(message.frames_for(self.number, self.session.payload_max))
+
+    def send_confirms(self) -> None:
+        """Confirm what was published since the last time."""
+        if self.confirms is not None:
+            octets = self.confirms.take()
+            if octets:
+                self.session.output.write(octets)
+
+    # --- settling ---------------------------------------------------------------------------------------------------
+
+    def settle(self, tag: int, *, multiple: bool, requeue: bool = False) -> None:
+        """Acknowledge deliveries, or with `requeue` return them to their queues.
+
+        Raises:
+            PreconditionFailed: there is no such delivery.
+        """
+        if not multiple and not requeue and self.transaction is None:
+            self.deliveries.settle_one(tag)
+            return
+        deliveries = self.deliveries.take(tag, multiple=multiple)
+        if self.transaction is not None:
+            self.transaction.add_settlement(PendingSettlement(deliveries, requeue=requeue))
+        else:
+            self.apply_settlement(deliveries, requeue=requeue)
+
+    def apply_settlement(self, deliveries: Sequence[Delivery], *, requeue: bool) -> None:
+        """Do what was asked for with deliveries that were taken."""
+        if requeue:
+            self.deliveries.requeue(deliveries)
+        else:
+            self.deliveries.settle(deliveries)
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def remove_consumers(self) -> None:
+        """Stop all deliveries; auto-delete queues without consumers go."""
+        queues = [consumer.queue for consumer in self.deliveries.consumers.values()]
+        for tag in tuple(self.deliveries.consumers):
+            self.deliveries.remove_consumer(tag)
+        for queue in queues:
+            self.vhost.consumer_gone(queue)
+
+    def release(self) -> None:
+        """Return all that is unacknowledged, and forget what was not committed or not complete."""
+        self._forget_content()
+        if self.transaction is not None:
+            for settlement in self.transaction.settlements:
+                self.deliveries.put_back(settlement.deliveries)
+            self.transaction.clear()
+        self.deliveries.requeue_all()

@@ -1,0 +1,165 @@
+"""Methods, to and from the wire. pamqp knows the fields of each method; tables are read by `tables`, which keeps types.
+
+Why not pamqp's own `marshal` and `unmarshal`: they refuse names that RabbitMQ allows, lose the types of integers in
+tables, and take a truncated method for a complete one.
+"""
+
+from dataclasses import dataclass
+from struct import Struct, error
+from typing import Final
+
+from pamqp import base, commands, common, decode, encode
+
+from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
+from amqpy_broker.core.erlang_terms import format_p
+from amqpy_broker.core.errors import FrameError
+from amqpy_broker.core.limits import SHORT_STRING_MAX_BYTES
+from amqpy_broker.protocols.amqp091.frames import METHOD, pack_frame
+from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_table, write_table
+
+# class and method, as one number: pamqp's index.
+_INDEX: Final = Struct(">I")
+# Sizes on the wire of the types that have one.
+_FIXED_SIZES: Final = {"octet": 1, "short": 2, "long": 4, "longlong": 8, "timestamp": 8}
+
+# pamqp lacks the class 30; RabbitMQ still answers old clients that ask for tickets.
+ACCESS_REQUEST: Final = 0x001E000A
+ACCESS_REQUEST_OK: Final = 0x001E000B
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A decoded method. `frame` has the fields; its table, if it has one, is `arguments`, with types."""
+
+    index: int
+    frame: base.Frame
+    arguments: Arguments
+
+    @property
+    def class_id(self) -> int:
+        """The class's number."""
+        return self.index >> 16
+
+    @property
+    def method_id(self) -> int:
+        """The method's number in its class."""
+        return self.index & 0xFFFF
+
+
+class UnknownMethod(Exception):
+    """No method has these numbers."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"unknown method {index >> 16}.{index & 0xFFFF}")
+        self.class_id = index >> 16
+        self.method_id = index & 0xFFFF
+
+
+def method_index(payload: bytes) -> int:
+    """Read which method a payload holds; 0 if it is too short to say."""
+    return int.from_bytes(payload[:4], "big") if len(payload) >= _INDEX.size else 0
+
+
+def decode_method(payload: bytes) -> Method:
+    """Read a method.
+
+    Raises:
+        UnknownMethod: no such method.
+        FrameError: it is not what its numbers say.
+    """
+    index = method_index(payload)
+    if index == ACCESS_REQUEST:
+        return Method(index, base.Frame(), NO_ARGUMENTS)
+    shape: type[base.Frame] | None = commands.INDEX_MAPPING.get(index)
+    if shape is None:
+        raise UnknownMethod(index)
+    frame = shape.__new__(shape)
+    try:
+        arguments = _read_fields(payload, frame)
+    except (ValueError, IndexError, error):
+        raise FrameError(f"cannot decode {format_p(payload)}") from None
+    return Method(index, frame, arguments)
+
+
+def _read_fields(payload: bytes, frame: base.Frame) -> Arguments:
+    at, bit = _INDEX.size, -1
+    arguments = NO_ARGUMENTS
+    for name in frame.attributes():
+        kind = frame.amqp_type(name)
+        if kind == "bit":
+            bit += 1
+            value: common.FieldValue = bool(payload[at] & (1 << bit))
+            setattr(frame, name, value)
+            continue
+        if bit >= 0:
+            at, bit = at + 1, -1
+        if kind == "table":
+            arguments, at = read_table(payload, at)
+            continue
+        at, value = _read_field(payload, at, kind)
+        setattr(frame, name, value)
+    if bit >= 0:
+        at += 1
+    if at > len(payload):
+        raise MalformedTable("the method is longer than its frame")
+    return arguments
+
+
+def _read_field(payload: bytes, at: int, kind: str) -> tuple[int, common.FieldValue]:
+    if kind == "shortstr":
+        stop = at + 1 + payload[at]
+    elif kind == "longstr":
+        stop = at + 4 + int(_INDEX.unpack_from(payload, at)[0])
+    else:
+        stop = at + _FIXED_SIZES[kind]
+    if stop > len(payload):
+        raise MalformedTable("a field is longer than its method")
+    if kind == "longstr":
+        return stop, payload[at + 4 : stop]
+    return stop, decode.by_type(payload[at:stop], kind)[1]
+
+
+def encode_method(shape: type[base.Frame], *values: object) -> bytes:
+    """Write a method with the values of its fields, in the specification's order. Tables are `Arguments`."""
+    octets = [_INDEX.pack(shape.index)]
+    bits, bit_count = 0, 0
+    for name, value in zip(shape.attributes(), values, strict=True):
+        kind = shape.amqp_type(name)
+        if kind == "bit":
+            bits |= bool(value) << bit_count
+            bit_count += 1
+            continue
+        if bit_count:
+            octets.append(bytes((bits,)))
+            bits = bit_count = 0
+        octets.append(_write_field(kind, value))
+    if bit_count:
+        octets.append(bytes((bits,)))
+    return b"".join(octets)
+
+
+def _write_field(kind: str, value: object) -> bytes:
+    if isinstance(value, str):
+        return short_string(value) if kind == "shortstr" else encode.long_string(value)
+    if isinstance(value, dict):
+        return write_table(value)
+    assert isinstance(value, int), f"{kind} cannot be {value!r}"
+    return encode.by_type(value, kind)
+
+
+def short_string(text: str) -> bytes:
+    """Write a short string. A longer text is cut as RabbitMQ cuts it, with three dots."""
+    octets = text.encode("utf-8", "surrogateescape")
+    if len(octets) > SHORT_STRING_MAX_BYTES:
+        octets = octets[: SHORT_STRING_MAX_BYTES - 3] + b"..."
+    return bytes((len(octets),)) + octets
+
+
+def method_frame(channel: int, shape: type[base.Frame], *values: object) -> bytes:
+    """Write a method frame."""
+    return pack_frame(METHOD, channel, encode_method(shape, *values))
+
+
+def ids_frame(channel: int, index: int, rest: bytes = b"") -> bytes:
+    """Write a method frame of a method that pamqp does not know."""
+    return pack_frame(METHOD, channel, _INDEX.pack(index) + rest)

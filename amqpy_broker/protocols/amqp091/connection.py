@@ -1,0 +1,521 @@
+"""One connection: bytes in, bytes out, deadlines. It never raises, whatever a peer sends.
+
+`receive` splits frames and acts on them; `data_to_send` hands out what there is to say; `next_deadline_s` and
+`handle_deadline` are for the clock. Every mistake of the peer ends in the right close frame or a closed socket.
+
+Publishes that repeat, and acknowledgements, take a short way through `_receive_frames`; everything else is decoded and
+goes to `methods`. docs/internals/performance.md tells what each step costs.
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from struct import Struct
+from typing import Final
+
+from pamqp import commands
+
+from amqpy_broker.core.access import Actor
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.erlang_terms import Atom
+from amqpy_broker.core.errors import (
+    AmqpError,
+    ChannelError,
+    CommandInvalid,
+    ConnectionForced,
+    InternalError,
+    LoginRefused,
+    NotAllowed,
+    Scope,
+    UnexpectedFrame,
+)
+from amqpy_broker.core.limits import (
+    CLOSING_TIMEOUT_S,
+    HANDSHAKE_TIMEOUT_S,
+    LINGER_TIMEOUT_S,
+    MEMO_KEY_MAX_BYTES,
+    PUBLISH_MEMO_MAX,
+    SILENT_CLOSE_DELAY_S,
+)
+from amqpy_broker.core.memory import BLOCKED_REASON
+from amqpy_broker.protocols.amqp091.channel import Channel, Session
+from amqpy_broker.protocols.amqp091.codec import Method, UnknownMethod, decode_method, method_frame, method_index
+from amqpy_broker.protocols.amqp091.frames import (
+    BODY,
+    ENVELOPE_SIZE,
+    FRAME_END,
+    FRAME_HEAD,
+    FRAME_TYPES,
+    HEAD_SIZE,
+    HEADER,
+    HEARTBEAT,
+    HEARTBEAT_FRAME,
+    METHOD,
+    bad_frame,
+    unexpected_frame,
+)
+from amqpy_broker.protocols.amqp091.handshake import Handshake, SilentClose, Step
+from amqpy_broker.protocols.amqp091.heartbeats import Heartbeats
+from amqpy_broker.protocols.amqp091.methods import HANDLERS, basic
+from amqpy_broker.protocols.amqp091.output import Output
+from amqpy_broker.protocols.amqp091.publishes import Publish
+from amqpy_broker.protocols.amqp091.replies import channel_close, connection_close
+
+logger = logging.getLogger(__name__)
+
+_HEADER_SIZE: Final = 8
+_PUBLISH: Final = commands.Basic.Publish.index
+# basic.ack: class, method, delivery tag, multiple
+_ACK: Final = Struct(">IQB")
+_ACK_INDEX: Final = commands.Basic.Ack.index
+_NEVER: Final = float("inf")
+_CHANNEL_OPEN: Final = commands.Channel.Open.index
+_CHANNEL_CLOSE: Final = commands.Channel.Close.index
+# In the handshake RabbitMQ says no more than these.
+_SAID_IN_HANDSHAKE: Final = (LoginRefused, NotAllowed, ConnectionForced)
+_unpack_head: Final = FRAME_HEAD.unpack_from
+_unpack_ack: Final = _ACK.unpack_from
+
+
+class State(Enum):
+    """How far a connection is."""
+
+    HEADER = "waits for the protocol header"
+    HANDSHAKE = "is in the handshake"
+    RUNNING = "is open"
+    # We sent connection.close, and ignore everything but close and close-ok.
+    CLOSING = "waits for close-ok"
+    # Everything is said; the peer should close the socket now.
+    LINGERING = "waits for the peer to close the socket"
+    # Nothing will be said; the socket closes a little later.
+    SILENT = "closes without a word"
+    CLOSED = "is closed"
+
+
+class Connection:
+    """The protocol of one connection.
+
+    `wake` is called whenever there is something to send where there was nothing. `name` is for the log.
+    """
+
+    def __init__(
+        self, broker: BrokerCore, output: Output, *, name: str = "connection", peer_is_local: bool = True
+    ) -> None:
+        self._broker = broker
+        self._clock = broker.clock
+        self.name = name
+        self.output = output
+        self._handshake = Handshake(broker, output, peer_is_local=peer_is_local)
+        self.state = State.HEADER
+        self._session: Session | None = None
+        self._channels: dict[int, Channel] = {}
+        # Channels that we closed, and whose close-ok is still to come.
+        self._closing_channels: set[int] = set()
+        self._publish_memo: dict[bytes, Publish] = {}
+        # Octets that do not make a frame yet, and how many are needed at least.
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._needed_size = 0
+        # Frames of the handshake are small; it ends with what was negotiated.
+        self._payload_max = broker.profile.frame_size_min - ENVELOPE_SIZE
+        self._heartbeats = Heartbeats(0, 0.0)
+        self._close_at_s = self._clock.monotonic_s() + HANDSHAKE_TIMEOUT_S
+        self._blocked = False
+        self._published = False
+
+    # --- the contract with the server -------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether the socket is to be closed, once everything is sent."""
+        return self.state is State.CLOSED
+
+    @property
+    def publishes(self) -> bool:
+        """Whether the peer has published: only publishers are held back by an alarm."""
+        return self._published
+
+    def receive(self, data: bytes) -> None:
+        """Take in what the peer sent. Never raises."""
+        if self.state in (State.CLOSED, State.SILENT):
+            return
+        self._heartbeats.received(self._clock.monotonic_s())
+        self._held.append(data)
+        self._held_size += len(data)
+        if self._held_size < self._needed_size:
+            return
+        buffer = data if len(self._held) == 1 else b"".join(self._held)
+        # What follows a mistake in the framing cannot be read.
+        at = len(buffer)
+        try:
+            at = self._receive(buffer)
+        except AmqpError as refusal:
+            self._fail_quietly(refusal)
+        except UnknownMethod as refusal:
+            self._close_silently(SilentClose(str(refusal), at_once=True))
+        except SilentClose as refusal:
+            self._close_silently(refusal)
+        except Exception:
+            logger.exception("%s: internal error, connection closed", self.name)
+            self._fail_quietly(InternalError(""))
+        self._hold(buffer, at)
+        self._send_confirms()
+        self._broker.memory.note_read(len(data))
+
+    def _hold(self, buffer: bytes, at: int) -> None:
+        """Keep what is not a complete frame yet."""
+        self._held.clear()
+        self._held_size = len(buffer) - at
+        if self._held_size and self.state is not State.CLOSED:
+            self._held.append(buffer[at:])
+        else:
+            self._held_size = 0
+
+    def data_to_send(self) -> bytes:
+        """Hand out everything there is to send; the caller sends it now."""
+        self._heartbeats.sent(self._clock.monotonic_s())
+        return self.output.take()
+
+    @property
+    def next_deadline_s(self) -> float:
+        """When `handle_deadline` wants to be called, in the clock's seconds; it may move later in the meantime."""
+        return min(self._close_at_s, self._heartbeats.send_at_s, self._heartbeats.give_up_at_s)
+
+    def handle_deadline(self) -> None:
+        """Do what is due: send a heartbeat, or give up on the peer."""
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._close_at_s:
+            self._give_up(f"timed out: it {self.state.value}")
+        elif now_s >= self._heartbeats.give_up_at_s:
+            self._give_up("missed heartbeats from client")
+        elif now_s >= self._heartbeats.send_at_s:
+            self.output.write(HEARTBEAT_FRAME)
+            self._heartbeats.sent(now_s)
+
+    def close(self, refusal: AmqpError) -> None:
+        """Close the connection from our side, whatever it is doing."""
+        if self.state in (State.RUNNING, State.HANDSHAKE):
+            self._fail_quietly(refusal)
+        elif self.state is not State.CLOSING:
+            self._end()
+
+    def shut_down(self) -> None:
+        """Close the connection because the broker stops."""
+        self.close(ConnectionForced("broker forced connection closure with reason 'shutdown'"))
+
+    def hold_back(self, held_back: bool) -> None:
+        """Learn that the peer is not read from, or is again: in between, its heartbeats cannot be missed."""
+        self._heartbeats.listening = not held_back
+        self._heartbeats.received(self._clock.monotonic_s())
+
+    def lost(self) -> None:
+        """Learn that the socket is gone: everything unacknowledged returns to its queues."""
+        self._end()
+
+    def alarm_changed(self, *, alarm: bool) -> None:
+        """Tell a client that publishes that it is held back, or no longer, if it understands that."""
+        if self.state is not State.RUNNING or alarm is self._blocked or (alarm and not self._published):
+            return
+        self._blocked = alarm
+        if self._handshake.negotiated.can("connection.blocked"):
+            shape = commands.Connection.Blocked if alarm else commands.Connection.Unblocked
+            self.output.write(method_frame(0, shape, *((BLOCKED_REASON,) if alarm else ())))
+
+    # --- frames -----------------------------------------------------------------------------------------------------
+
+    def _receive(self, buffer: bytes) -> int:
+        """Act on what is complete in the buffer; return how far that was."""
+        at = 0
+        if self.state is State.HEADER:
+            if len(buffer) < _HEADER_SIZE:
+                self._needed_size = _HEADER_SIZE
+                return 0
+            at = _HEADER_SIZE
+            self.state = State.HANDSHAKE
+            self._handshake.receive_header(buffer[:at])
+        return self._receive_frames(buffer, at)
+
+    def _receive_frames(self, buffer: bytes, at: int) -> int:  # noqa: PLR0912 - the hot path, unrolled
+        end = len(buffer)
+        memo = self._publish_memo
+        channels = self._channels
+        while end - at >= HEAD_SIZE:
+            frame_type, number, size = _unpack_head(buffer, at)
+            stop = at + HEAD_SIZE + size
+            if size > self._payload_max:
+                raise bad_frame(frame_type, b"", (Atom("frame_too_large"), size, self._payload_max))
+            if stop >= end:
+                self._needed_size = stop + 1 - at
+                return at
+            if buffer[stop] != FRAME_END:
+                payload = buffer[at + HEAD_SIZE : stop]
+                raise bad_frame(frame_type, payload, (Atom("invalid_frame_end_marker"), buffer[stop]))
+            start, at = at, stop + 1
+            channel = channels.get(number)
+            if channel is None:
+                self._receive_elsewhere(frame_type, number, buffer[start + HEAD_SIZE : stop])
+            elif frame_type != METHOD:
+                self._receive_content(channel, frame_type, buffer[start:at])
+            elif channel.publishing is not None:
+                self._fail(channel.expected_content(), _PUBLISH)
+            else:
+                try:
+                    if size == _ACK.size:
+                        index, tag, multiple = _unpack_ack(buffer, start + HEAD_SIZE)
+                        if index == _ACK_INDEX:
+                            channel.settle(tag, multiple=bool(multiple & 1))
+                            continue
+                    payload = buffer[start + HEAD_SIZE : stop]
+                    publish = memo.get(payload)
+                    if publish is None:
+                        index = method_index(payload)
+                        publish = self._receive_method(channel, index, payload)
+                        if publish is None:
+                            continue
+                    index = _PUBLISH
+                    at, message = channel.take_content(publish, buffer, at, end)
+                    if message is not None:
+                        channel.publish(publish, message)
+                except AmqpError as refusal:
+                    self._refuse(channel, refusal, index)
+        self._needed_size = HEAD_SIZE
+        return at
+
+    def _receive_method(self, channel: Channel, index: int, payload: bytes) -> Publish | None:
+        """Act on a method on an open channel; return a publish, whose content is still to come."""
+        if index == _CHANNEL_CLOSE:
+            self._close_channel(channel)
+            return None
+        if index == _CHANNEL_OPEN:
+            decode_method(payload)
+            raise ChannelError("second 'channel.open' seen")
+        method = decode_method(payload)
+        if index == _PUBLISH:
+            self._published = True
+            return self._remember(payload, basic.publish(channel, method))
+        handler = HANDLERS.get(index)
+        if handler is None:
+            raise CommandInvalid("unimplemented method")
+        handler(channel, method)
+        return None
+
+    def _remember(self, payload: bytes, publish: Publish) -> Publish:
+        if len(payload) <= MEMO_KEY_MAX_BYTES:
+            if len(self._publish_memo) >= PUBLISH_MEMO_MAX:
+                self._publish_memo.clear()
+            self._publish_memo[payload] = publish
+        return publish
+
+    def _receive_content(self, channel: Channel, frame_type: int, frame: bytes) -> None:
+        """Take a frame that is no method on an open channel."""
+        payload = frame[HEAD_SIZE:-1]
+        index = _PUBLISH if channel.publishing is not None else 0
+        try:
+            if frame_type == HEADER:
+                channel.receive_header(payload, frame)
+            elif frame_type == BODY:
+                channel.receive_body(len(payload), frame)
+            else:
+                raise _not_a_content(frame_type, payload)
+        except AmqpError as refusal:
+            self._refuse(channel, refusal, index)
+
+    def _receive_elsewhere(self, frame_type: int, number: int, payload: bytes) -> None:
+        """Take a frame on channel 0, or on a channel that is not open."""
+        if frame_type == HEARTBEAT and number == 0:
+            return
+        if self.state in (State.CLOSING, State.LINGERING):
+            self._receive_while_closing(frame_type, number, payload)
+        elif number in self._closing_channels and frame_type in FRAME_TYPES:
+            self._receive_on_closing_channel(frame_type, number, payload)
+        elif frame_type not in FRAME_TYPES or frame_type == HEARTBEAT:
+            raise _not_a_content(frame_type, payload)
+        elif number == 0:
+            if frame_type != METHOD:
+                raise unexpected_frame(frame_type, payload)
+            self._receive_for_connection(payload)
+        elif self.state is not State.RUNNING:
+            raise SilentClose(f"frame on channel {number} in the handshake")
+        else:
+            self._open_channel(frame_type, number, payload)
+
+    # --- the connection's own methods -------------------------------------------------------------------------------
+
+    def _receive_for_connection(self, payload: bytes) -> None:
+        index = method_index(payload)
+        method = decode_method(payload)
+        try:
+            if index == commands.Connection.Close.index:
+                self._close_by_peer(method)
+            elif self.state is State.HANDSHAKE:
+                self._handshake.receive(method)
+                self._after_handshake_step()
+            elif index == commands.Connection.UpdateSecret.index:
+                # https://www.rabbitmq.com/docs/oauth2#token-expiration: with passwords there is nothing to renew.
+                self.output.write(method_frame(0, commands.Connection.UpdateSecretOk))
+            else:
+                raise ChannelError("unexpected method in connection state running")
+        except AmqpError as refusal:
+            self._fail(refusal, index)
+
+    def _after_handshake_step(self) -> None:
+        negotiated = self._handshake.negotiated
+        if self._handshake.step is Step.OPEN:
+            self._payload_max = negotiated.frame_size_max - ENVELOPE_SIZE
+            self._heartbeats = Heartbeats(negotiated.heartbeat_s, self._clock.monotonic_s())
+        if self._handshake.step is not Step.DONE:
+            return
+        vhost, user = negotiated.vhost, negotiated.user
+        assert vhost is not None
+        assert user is not None
+        actor = Actor(user, vhost.name, self)
+        self._session = Session(self._broker, vhost, actor, self.output, self._payload_max)
+        self._session.notifies_cancel = negotiated.can("consumer_cancel_notify")
+        self._close_at_s = _NEVER
+        self.state = State.RUNNING
+        logger.info("%s: user '%s' opened vhost '%s'", self.name, user.name, vhost.name)
+
+    def _close_by_peer(self, method: Method) -> None:
+        """Answer connection.close, and let the peer close the socket."""
+        self._release()
+        self.output.write(method_frame(0, commands.Connection.CloseOk))
+        self._linger()
+
+    def _receive_while_closing(self, frame_type: int, number: int, payload: bytes) -> None:
+        """Ignore everything but close and close-ok [connection.close-ok]."""
+        if number or frame_type != METHOD or self.state is State.LINGERING:
+            return
+        index = method_index(payload)
+        if index == commands.Connection.CloseOk.index:
+            self._end()
+        elif index == commands.Connection.Close.index:
+            self.output.write(method_frame(0, commands.Connection.CloseOk))
+
+    # --- channels ---------------------------------------------------------------------------------------------------
+
+    def _open_channel(self, frame_type: int, number: int, payload: bytes) -> None:
+        session = self._session
+        assert session is not None
+        channel_max = self._handshake.negotiated.channel_max
+        if len(self._channels) + len(self._closing_channels) >= channel_max:
+            count = len(self._channels) + len(self._closing_channels)
+            raise NotAllowed(
+                f"number of channels opened ({count}) has reached the negotiated channel_max ({channel_max})"
+            )
+        if frame_type != METHOD:
+            raise UnexpectedFrame("expected method frame, got non method frame instead")
+        index = method_index(payload)
+        decode_method(payload)
+        if index != _CHANNEL_OPEN:
+            self._fail(ChannelError("expected 'channel.open'"), index)
+            return
+        channel = self._channels[number] = Channel(number, session)
+        channel.reply(commands.Channel.OpenOk, "")
+
+    def _close_channel(self, channel: Channel) -> None:
+        """Close a channel because its client asks for it."""
+        self._drop_channel(channel)
+        channel.reply(commands.Channel.CloseOk)
+
+    def _refuse(self, channel: Channel, refusal: AmqpError, index: int) -> None:
+        """Close a channel, or the connection, because of a mistake."""
+        if refusal.scope is Scope.CONNECTION:
+            self._fail(refusal, index)
+            return
+        logger.warning("%s: channel %d closed: %s", self.name, channel.number, refusal.reply_text)
+        self._drop_channel(channel)
+        self._closing_channels.add(channel.number)
+        self.output.write(channel_close(channel.number, refusal, index))
+
+    def _drop_channel(self, channel: Channel) -> None:
+        del self._channels[channel.number]
+        channel.send_confirms()
+        channel.remove_consumers()
+        channel.release()
+
+    def _receive_on_closing_channel(self, frame_type: int, number: int, payload: bytes) -> None:
+        """Ignore everything but close and close-ok [channel.close-ok]."""
+        if frame_type != METHOD:
+            return
+        index = method_index(payload)
+        if index == commands.Channel.CloseOk.index:
+            self._closing_channels.discard(number)
+        elif index == _CHANNEL_CLOSE:
+            self.output.write(method_frame(number, commands.Channel.CloseOk))
+
+    def _send_confirms(self) -> None:
+        session = self._session
+        if session is not None and session.confirming:
+            for channel in session.confirming:
+                channel.send_confirms()
+            session.confirming.clear()
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def _fail(self, refusal: AmqpError, index: int) -> None:
+        """Close the connection because of a mistake, or because we want to."""
+        if self.state in (State.CLOSING, State.LINGERING, State.SILENT, State.CLOSED):
+            return
+        if self.state is State.HANDSHAKE and not isinstance(refusal, _SAID_IN_HANDSHAKE):
+            raise SilentClose(refusal.reply_text)
+        logger.warning("%s: connection closed: %s", self.name, refusal.reply_text)
+        self._release()
+        self.output.write(connection_close(refusal, index))
+        self.state = State.CLOSING
+        self._close_at_s = self._clock.monotonic_s() + CLOSING_TIMEOUT_S
+
+    def _close_silently(self, refusal: SilentClose) -> None:
+        logger.warning("%s: socket closed: %s", self.name, refusal)
+        self._release()
+        if refusal.at_once:
+            self._end()
+        else:
+            self.state = State.SILENT
+            self._close_at_s = self._clock.monotonic_s() + SILENT_CLOSE_DELAY_S
+
+    def _fail_quietly(self, refusal: AmqpError) -> None:
+        """Fail outside of a method; in the handshake without a word."""
+        try:
+            self._fail(refusal, 0)
+        except SilentClose as silent:
+            self._close_silently(silent)
+
+    def _give_up(self, reason: str) -> None:
+        if self.state in (State.HEADER, State.HANDSHAKE, State.RUNNING):
+            logger.warning("%s: socket closed: %s", self.name, reason)
+        self._end()
+
+    def _linger(self) -> None:
+        self.state = State.LINGERING
+        self._close_at_s = self._clock.monotonic_s() + LINGER_TIMEOUT_S
+
+    def _end(self) -> None:
+        self._release()
+        self.state = State.CLOSED
+        self._close_at_s = _NEVER
+        self._heartbeats = Heartbeats(0, 0.0)
+        self._held.clear()
+        self._held_size = 0
+
+    def _release(self) -> None:
+        """Return everything that is unacknowledged, and delete what was exclusive to this connection."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        channels = tuple(self._channels.values())
+        self._channels.clear()
+        self._closing_channels.clear()
+        for channel in channels:
+            channel.send_confirms()
+            channel.remove_consumers()
+        for channel in channels:
+            channel.release()
+        for consumer in session.vhost.drop_exclusive_queues(self):
+            consumer.cancelled()
+
+
+def _not_a_content(frame_type: int, payload: bytes) -> AmqpError:
+    if frame_type == HEARTBEAT:
+        return unexpected_frame(frame_type, payload)
+    return bad_frame(frame_type, payload, Atom("unknown_frame"))

@@ -1,0 +1,226 @@
+"""Contents: the header and body frames of a message, kept as they came.
+
+Content is never encoded again. Frames go out as one slice of what came in; only when the channel number differs, or
+the receiver's frames are smaller, are the envelopes rewritten. Properties pass through byte for byte.
+"""
+
+from __future__ import annotations
+
+from struct import Struct, error
+from typing import Final
+
+from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
+from amqpy_broker.core.message import Message
+from amqpy_broker.protocols.amqp091.frames import BODY, END_OCTET, ENVELOPE_SIZE, FRAME_HEAD, HEAD_SIZE, HEADER
+from amqpy_broker.protocols.amqp091.publishes import Publish
+from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_table
+
+# class, weight, body size, property flags [AMQP 0-9-1 4.2.6.1]
+_CONTENT_HEADER: Final = Struct(">HHQH")
+_LENGTH: Final = Struct(">I")
+_CHANNEL: Final = Struct(">H")
+
+# Properties in the order of their flags, from the highest bit; how long each is on the wire.
+_SHORTSTR, _TABLE, _OCTET, _TIMESTAMP = range(4)
+_PROPERTIES: Final = (
+    ("content_type", _SHORTSTR),
+    ("content_encoding", _SHORTSTR),
+    ("headers", _TABLE),
+    ("delivery_mode", _OCTET),
+    ("priority", _OCTET),
+    ("correlation_id", _SHORTSTR),
+    ("reply_to", _SHORTSTR),
+    ("expiration", _SHORTSTR),
+    ("message_id", _SHORTSTR),
+    ("timestamp", _TIMESTAMP),
+    ("type", _SHORTSTR),
+    ("user_id", _SHORTSTR),
+    ("app_id", _SHORTSTR),
+    ("cluster_id", _SHORTSTR),
+)
+_FLAG: Final = {name: 0x8000 >> at for at, (name, _) in enumerate(_PROPERTIES)}
+# Flag words that follow the first are for properties that nobody has defined.
+_MORE_FLAGS: Final = 1
+# Properties whose values rarely repeat: headers with one of these are scanned, not remembered.
+_UNIQUE: Final = _FLAG["headers"] | _FLAG["correlation_id"] | _FLAG["message_id"] | _FLAG["timestamp"]
+_DELIVERY_MODE: Final = _FLAG["delivery_mode"]
+_DELIVERY_MODE_AT: Final = 3
+_HEADERS_AT: Final = 2
+PERSISTENT: Final = 2
+
+
+class MalformedContent(ValueError):
+    """The payload of a header frame is not a content header."""
+
+
+class ContentHeader:
+    """What the broker reads of a content header. Many messages may share one."""
+
+    __slots__ = (
+        "body_size",
+        "class_id",
+        "delivery_mode",
+        "headers_at",
+        "payload_size",
+        "repeats",
+        "suspect",
+        "user_id",
+    )
+
+    def __init__(self, payload: bytes) -> None:
+        """Scan the payload of a header frame.
+
+        Raises:
+            MalformedContent: it is not a content header.
+        """
+        self.payload_size = len(payload)
+        self.delivery_mode = 0
+        # Where the header table begins in the payload; 0 if there is none.
+        self.headers_at = 0
+        self.user_id: bytes | None = None
+        # Set by whoever knows the limits: a message with this header may have to be refused.
+        self.suspect = False
+        try:
+            self.class_id: int
+            self.body_size: int
+            self.class_id, _, self.body_size, flags = _CONTENT_HEADER.unpack_from(payload)
+            self.repeats = not flags & _UNIQUE
+            at = self._scan(payload, flags)
+        except (error, IndexError):
+            raise MalformedContent("the content header ends within a property") from None
+        if at > len(payload) or flags & _MORE_FLAGS:
+            raise MalformedContent("the content header ends within a property")
+
+    def _scan(self, payload: bytes, flags: int) -> int:
+        at: int = _CONTENT_HEADER.size
+        for index, kind in _plan(flags):
+            if kind == _SHORTSTR:
+                start, at = at + 1, at + 1 + payload[at]
+                if index == _USER_ID_AT:
+                    self.user_id = payload[start:at]
+            elif kind == _OCTET:
+                if index == _DELIVERY_MODE_AT:
+                    self.delivery_mode = payload[at]
+                at += 1
+            elif kind == _TABLE:
+                self.headers_at = at
+                at += 4 + _LENGTH.unpack_from(payload, at)[0]
+            else:
+                at += 8
+        return at
+
+
+_USER_ID_AT: Final = 11
+_PLANS: dict[int, tuple[tuple[int, int], ...]] = {}
+
+
+def _plan(flags: int) -> tuple[tuple[int, int], ...]:
+    """List which properties follow, and their types. There are at most 2**14 combinations; few are ever seen."""
+    plan = _PLANS.get(flags)
+    if plan is None:
+        plan = tuple((at, kind) for at, (name, kind) in enumerate(_PROPERTIES) if flags & _FLAG[name])
+        _PLANS[flags] = plan
+    return plan
+
+
+class FramedMessage(Message):
+    """A message as AMQP 0-9-1 brought it: what was published where, and its content frames on some channel."""
+
+    __slots__ = ("channel", "frames", "header", "publish")
+
+    def __init__(self, publish: Publish, header: ContentHeader, frames: bytes, channel: int) -> None:
+        self.publish = publish
+        self.header = header
+        # The header frame and all body frames, envelopes included.
+        self.frames = frames
+        # The channel number in those envelopes.
+        self.channel = channel
+
+    @property
+    def exchange(self) -> str:
+        """The exchange it was published to."""
+        return self.publish.exchange_name
+
+    @property
+    def routing_key(self) -> str:
+        """The routing key it was published with."""
+        return self.publish.routing_key
+
+    @property
+    def body_size(self) -> int:
+        """Octets of the body."""
+        return self.header.body_size
+
+    @property
+    def memory_size(self) -> int:
+        """Octets it holds in memory."""
+        return len(self.frames)
+
+    @property
+    def persistent(self) -> bool:
+        """Whether delivery-mode is 2."""
+        return self.header.delivery_mode == PERSISTENT
+
+    @property
+    def headers(self) -> Arguments:
+        """The header table; empty if there is none.
+
+        Raises:
+            MalformedTable: it is not a table.
+        """
+        if not self.header.headers_at:
+            return NO_ARGUMENTS
+        stop = HEAD_SIZE + self.header.payload_size
+        table, at = read_table(self.frames, HEAD_SIZE + self.header.headers_at)
+        if at > stop:
+            raise MalformedTable("the header table is longer than the content header")
+        return table
+
+    @property
+    def body(self) -> bytes:
+        """The body, put together from its frames."""
+        return b"".join(payload for payload in self._body_payloads())
+
+    @property
+    def properties(self) -> bytes:
+        """The property flags and the property list, as they came."""
+        return self.frames[HEAD_SIZE + 12 : HEAD_SIZE + self.header.payload_size]
+
+    def frames_for(self, channel: int, payload_max: int) -> bytes:
+        """Return the frames with the receiver's channel number, and no larger than it takes them."""
+        if channel == self.channel and len(self.frames) <= payload_max:
+            return self.frames
+        header_size = self.header.payload_size + ENVELOPE_SIZE
+        if self.header.body_size + header_size + ENVELOPE_SIZE == len(self.frames) <= payload_max:
+            return self._with_channel(channel, header_size)
+        if channel == self.channel and max(map(len, self._body_payloads()), default=0) <= payload_max:
+            return self.frames
+        return self._fragmented(channel, payload_max)
+
+    def _with_channel(self, channel: int, header_size: int) -> bytes:
+        """Rewrite the channel numbers of one header and one body frame."""
+        frames, number = self.frames, _CHANNEL.pack(channel)
+        return b"".join((frames[:1], number, frames[3 : header_size + 1], number, frames[header_size + 3 :]))
+
+    def _fragmented(self, channel: int, payload_max: int) -> bytes:
+        """Write the frames anew, each as large as it may be, as RabbitMQ does."""
+        header_size = self.header.payload_size
+        pieces = [
+            FRAME_HEAD.pack(HEADER, channel, header_size),
+            self.frames[HEAD_SIZE : HEAD_SIZE + header_size],
+            END_OCTET,
+        ]
+        body = self.body
+        for start in range(0, len(body), payload_max):
+            payload = body[start : start + payload_max]
+            pieces += (FRAME_HEAD.pack(BODY, channel, len(payload)), payload, END_OCTET)
+        return b"".join(pieces)
+
+    def _body_payloads(self) -> list[bytes]:
+        frames, payloads = self.frames, []
+        at = self.header.payload_size + ENVELOPE_SIZE
+        while at < len(frames):
+            _, _, size = FRAME_HEAD.unpack_from(frames, at)
+            payloads.append(frames[at + HEAD_SIZE : at + HEAD_SIZE + size])
+            at += size + ENVELOPE_SIZE
+        return payloads

@@ -1,0 +1,277 @@
+"""What a channel hands out: its consumers, its delivery tags and its unacknowledged deliveries.
+
+Rule 1: delivery tags count from 1 for each channel [basic.delivery-tag:channel-local].
+Rule 2: unacknowledged deliveries are kept in the order of their tags; a `multiple` takes them from the oldest.
+Rule 3: a consumer takes no more than its prefetch count, nor all consumers together more than the channel's
+        (https://www.rabbitmq.com/docs/consumer-prefetch); basic.get counts only for the channel's.
+
+`ChannelConsumer.deliver` is the hot path: see docs/internals/performance.md before touching it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from struct import Struct
+from typing import Final, TypeAlias
+
+from pamqp import commands
+
+from amqpy_broker.core.arguments import Arguments
+from amqpy_broker.core.errors import PreconditionFailed
+from amqpy_broker.core.message import Message
+from amqpy_broker.core.queues.base import Consumer, Queue, QueuedMessage
+from amqpy_broker.protocols.amqp091.codec import method_frame, short_string
+from amqpy_broker.protocols.amqp091.content import FramedMessage
+from amqpy_broker.protocols.amqp091.frames import FRAME_HEAD, METHOD
+from amqpy_broker.protocols.amqp091.output import HIGH_WATERMARK_BYTES, Output
+
+# A delivery tag and what was handed out with it.
+Delivery: TypeAlias = tuple[int, QueuedMessage]
+
+_BASIC_DELIVER: Final = b"\x00\x3c\x00\x3c"
+# delivery tag, redelivered
+_TAG: Final = Struct(">Q?")
+_pack_tag: Final = _TAG.pack
+# About what stands before the content: counted, so that tiny messages count too.
+_HEAD_BYTES: Final = 64
+
+
+class Deliveries:
+    """The consumers and the unacknowledged deliveries of one channel."""
+
+    __slots__ = (
+        "channel",
+        "consumers",
+        "global_prefetch_count",
+        "last_tag",
+        "notifies_cancel",
+        "output",
+        "payload_max",
+        "prefetch_count",
+        "unacked",
+    )
+
+    def __init__(self, channel: int, output: Output, payload_max: int, *, notifies_cancel: bool) -> None:
+        self.channel = channel
+        self.output = output
+        # The largest payload the client takes in a frame.
+        self.payload_max = payload_max
+        # Whether the client wants to be told of cancelled consumers.
+        self.notifies_cancel = notifies_cancel
+        self.last_tag = 0
+        self.consumers: dict[str, ChannelConsumer] = {}
+        self.unacked: dict[int, QueuedMessage] = {}
+        # What the next consumers may have unacknowledged, and what all of them together may; 0 is no limit.
+        self.prefetch_count = 0
+        self.global_prefetch_count = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the channel's own prefetch count is used up."""
+        return 0 < self.global_prefetch_count <= len(self.unacked)
+
+    def hand_out(self, queued: QueuedMessage | None) -> int:
+        """Give the next tag to a delivery; one that needs no acknowledgement is not kept."""
+        self.last_tag += 1
+        if queued is not None:
+            self.unacked[self.last_tag] = queued
+        return self.last_tag
+
+    # --- acknowledgements -------------------------------------------------------------------------------------------
+
+    def take(self, tag: int, *, multiple: bool) -> Sequence[Delivery]:
+        """Take the deliveries that an acknowledgement means out of the unacknowledged ones.
+
+        Raises:
+            PreconditionFailed: there is no such delivery [basic.ack.delivery-tag].
+        """
+        unacked = self.unacked
+        if multiple and tag == 0:
+            taken = list(unacked.items())
+            unacked.clear()
+            return taken
+        if tag not in unacked:
+            raise unknown_tag(tag)
+        if not multiple:
+            return ((tag, unacked.pop(tag)),)
+        taken = []
+        for unacked_tag in unacked:
+            if unacked_tag > tag:
+                break
+            taken.append((unacked_tag, unacked[unacked_tag]))
+        for unacked_tag, _ in taken:
+            del unacked[unacked_tag]
+        return taken
+
+    def settle_one(self, tag: int) -> None:
+        """Settle one delivery: what `take` and `settle` do, in one step, for the hot path.
+
+        Raises:
+            PreconditionFailed: there is no such delivery.
+        """
+        queued = self.unacked.pop(tag, None)
+        if queued is None:
+            raise unknown_tag(tag)
+        queued.queue.settle(queued)
+        consumer = queued.consumer
+        if consumer is not None:
+            consumer.unacked_count -= 1
+            if consumer.waiting:
+                consumer.resume_if_waiting()
+        if self.global_prefetch_count:
+            self.resume_all()
+
+    def settle(self, deliveries: Sequence[Delivery]) -> None:
+        """Settle deliveries that were taken, and let their consumers go on."""
+        holders = [queued.consumer for _, queued in deliveries]
+        for _, queued in deliveries:
+            queued.queue.settle(queued)
+        self._count_down(holders)
+        self._resume(holders)
+
+    def requeue(self, deliveries: Sequence[Delivery]) -> None:
+        """Return deliveries that were taken to their queues, and let their consumers go on."""
+        by_queue: dict[Queue, list[QueuedMessage]] = {}
+        holders = [queued.consumer for _, queued in deliveries]
+        for _, queued in deliveries:
+            by_queue.setdefault(queued.queue, []).append(queued)
+        self._count_down(holders)
+        for queue, returned in by_queue.items():
+            queue.requeue(returned)
+        self._resume(holders)
+
+    def put_back(self, deliveries: Iterable[Delivery]) -> None:
+        """Undo `take`: the deliveries are unacknowledged again, in their places."""
+        self.unacked = dict(sorted([*self.unacked.items(), *deliveries]))
+
+    @staticmethod
+    def _count_down(holders: Iterable[Consumer | None]) -> None:
+        for consumer in holders:
+            if consumer is not None:
+                consumer.unacked_count -= 1
+
+    def _resume(self, holders: Iterable[Consumer | None]) -> None:
+        # Room under the channel's own limit is room for any of its consumers.
+        candidates = tuple(self.consumers.values()) if self.global_prefetch_count else dict.fromkeys(holders)
+        for consumer in candidates:
+            if consumer is not None:
+                consumer.resume_if_waiting()
+
+    def resume_all(self) -> None:
+        """Let every consumer that waits go on, if it can: after a limit was raised."""
+        for consumer in tuple(self.consumers.values()):
+            consumer.resume_if_waiting()
+
+    # --- consumers --------------------------------------------------------------------------------------------------
+
+    def remove_consumer(self, tag: str) -> ChannelConsumer | None:
+        """Take a consumer from its queue and from the channel; what it has unacknowledged stays."""
+        consumer = self.consumers.pop(tag, None)
+        if consumer is not None:
+            consumer.queue.remove_consumer(consumer)
+        return consumer
+
+    def requeue_all(self) -> None:
+        """Return everything, as when the channel ends."""
+        deliveries = tuple(self.unacked.items())
+        self.unacked.clear()
+        self.requeue(deliveries)
+
+
+class ChannelConsumer(Consumer):
+    """A consumer on a channel: deliveries become bytes here."""
+
+    __slots__ = ("_deliveries", "_heads", "_output")
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        tag: str,
+        queue: Queue,
+        *,
+        no_ack: bool,
+        exclusive: bool,
+        arguments: Arguments,
+    ) -> None:
+        super().__init__(
+            tag,
+            queue,
+            no_ack=no_ack,
+            exclusive=exclusive,
+            prefetch_count=0 if no_ack else deliveries.prefetch_count,
+            arguments=arguments,
+        )
+        self._deliveries = deliveries
+        self._output = deliveries.output
+        self._heads = _Heads(deliveries.channel, tag)
+
+    def can_take(self) -> bool:
+        """Say whether prefetch and the connection's output leave room for a delivery."""
+        if self._output.congested:
+            self._output.park(self)
+            return False
+        if self.no_ack:
+            return True
+        own_room = not self.prefetch_count or self.unacked_count < self.prefetch_count
+        return own_room and not self._deliveries.full
+
+    def deliver(self, queued: QueuedMessage) -> bool:
+        """Send a delivery that will be acknowledged; say whether there is room for another."""
+        deliveries = self._deliveries
+        deliveries.last_tag = tag = deliveries.last_tag + 1
+        deliveries.unacked[tag] = queued
+        self.unacked_count = count = self.unacked_count + 1
+        has_room = self._send(queued.message, tag, queued.redelivered)
+        return has_room and count != self.prefetch_count and not (deliveries.global_prefetch_count and deliveries.full)
+
+    def deliver_settled(self, message: Message, *, redelivered: bool) -> bool:
+        """Send a delivery that needs no acknowledgement; say whether there is room for another."""
+        deliveries = self._deliveries
+        deliveries.last_tag = tag = deliveries.last_tag + 1
+        return self._send(message, tag, redelivered)
+
+    def cancelled(self) -> None:
+        """Learn that the queue is gone, and say so if the client understands it."""
+        deliveries = self._deliveries
+        deliveries.consumers.pop(self.tag, None)
+        if deliveries.notifies_cancel:
+            self._output.write(method_frame(deliveries.channel, commands.Basic.Cancel, self.tag, True))
+
+    def _send(self, message: Message, tag: int, redelivered: bool) -> bool:
+        assert isinstance(message, FramedMessage)
+        deliveries, output = self._deliveries, self._output
+        frames = message.frames
+        if message.channel != deliveries.channel or len(frames) > deliveries.payload_max:
+            frames = message.frames_for(deliveries.channel, deliveries.payload_max)
+        address = message.publish.address
+        pieces = output.pieces
+        if not pieces:
+            output.wake()
+        pieces += (self._heads[len(address)], _pack_tag(tag, redelivered), address, frames)
+        output.size = size = output.size + len(frames) + _HEAD_BYTES
+        if size > HIGH_WATERMARK_BYTES:
+            output.park(self)
+            return False
+        return True
+
+
+def unknown_tag(tag: int) -> PreconditionFailed:
+    """RabbitMQ's refusal of an acknowledgement of nothing."""
+    return PreconditionFailed(f"unknown delivery tag {tag}")
+
+
+class _Heads(dict[int, bytes]):
+    """How basic.deliver begins for one consumer: it depends on nothing but the size of the address that follows."""
+
+    __slots__ = ("_channel", "_start")
+
+    def __init__(self, channel: int, tag: str) -> None:
+        super().__init__()
+        self._channel = channel
+        self._start = _BASIC_DELIVER + short_string(tag)
+
+    def __missing__(self, address_size: int) -> bytes:
+        # The address ends with the octet that ends the frame, which does not count.
+        size = len(self._start) + _TAG.size + address_size - 1
+        head = self[address_size] = FRAME_HEAD.pack(METHOD, self._channel, size) + self._start
+        return head

@@ -1,0 +1,50 @@
+"""Frames: the envelope of everything on the wire [AMQP 0-9-1 4.2.3].
+
+type:8 channel:16 size:32 payload end:8 (0xCE)
+"""
+
+from struct import Struct
+from typing import Final
+
+from amqpy_broker.core.erlang_terms import Term, format_p
+from amqpy_broker.core.errors import FrameError, UnexpectedFrame
+
+METHOD: Final = 1
+HEADER: Final = 2
+BODY: Final = 3
+HEARTBEAT: Final = 8
+FRAME_TYPES: Final = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
+
+FRAME_END: Final = 0xCE
+END_OCTET: Final = b"\xce"
+HEAD_SIZE: Final = 7
+# Head and end octet: what a frame adds to its payload.
+ENVELOPE_SIZE: Final = 8
+
+# type, channel, size
+FRAME_HEAD: Final = Struct(">BHI")
+HEARTBEAT_FRAME: Final = FRAME_HEAD.pack(HEARTBEAT, 0, 0) + END_OCTET
+
+# How much of a payload RabbitMQ shows in its texts.
+_SHOWN_OCTETS: Final = 16
+
+
+def pack_frame(frame_type: int, channel: int, payload: bytes) -> bytes:
+    """Put a payload into its envelope."""
+    return b"".join((FRAME_HEAD.pack(frame_type, channel, len(payload)), payload, END_OCTET))
+
+
+def bad_frame(frame_type: int, payload: bytes, reason: Term) -> FrameError:
+    """Complain about a frame in RabbitMQ's words (`rabbit_reader:frame_error/3`)."""
+    return FrameError(_shown(frame_type, payload) + f": {format_p(reason)}")
+
+
+def unexpected_frame(frame_type: int, payload: bytes) -> UnexpectedFrame:
+    """Complain about a frame that may not come here (`rabbit_reader:unexpected_frame/3`)."""
+    return UnexpectedFrame(_shown(frame_type, payload))
+
+
+def _shown(frame_type: int, payload: bytes) -> str:
+    which = "all" if len(payload) <= _SHOWN_OCTETS else f"first {_SHOWN_OCTETS}"
+    octets = ",".join(map(str, payload[:_SHOWN_OCTETS]))
+    return f"type {frame_type}, {which} octets = <<{octets}>>"

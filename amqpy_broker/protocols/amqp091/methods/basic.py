@@ -1,0 +1,158 @@
+"""The class `basic`, but for publish and ack, which the connection takes on its fast path."""
+
+from typing import Final
+
+from pamqp import commands
+
+from amqpy_broker.core.arguments import Arguments
+from amqpy_broker.core.erlang_terms import format_p
+from amqpy_broker.core.errors import NotAllowed, NotImplementedByBroker, PreconditionFailed
+from amqpy_broker.core.limits import CONSUMERS_PER_CHANNEL_MAX
+from amqpy_broker.protocols.amqp091.channel import Channel
+from amqpy_broker.protocols.amqp091.codec import Method
+from amqpy_broker.protocols.amqp091.content import FramedMessage
+from amqpy_broker.protocols.amqp091.deliveries import ChannelConsumer
+from amqpy_broker.protocols.amqp091.methods.fields import fields, name
+from amqpy_broker.protocols.amqp091.publishes import Publish
+
+_INTEGER_KINDS: Final = frozenset(
+    ("byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort", "unsignedint")
+)
+
+
+def qos(channel: Channel, method: Method) -> None:
+    """Set what later consumers may have unacknowledged, or with `global` what all together may.
+
+    RabbitMQ reads `global` in its own way: https://www.rabbitmq.com/docs/consumer-prefetch.
+    """
+    asked = fields(method, commands.Basic.Qos)
+    if asked.prefetch_size:
+        raise NotImplementedByBroker(f"prefetch_size!=0 ({asked.prefetch_size})")
+    deliveries = channel.deliveries
+    if asked.global_:
+        deliveries.global_prefetch_count = asked.prefetch_count
+    else:
+        deliveries.prefetch_count = asked.prefetch_count
+    channel.reply(commands.Basic.QosOk)
+    deliveries.resume_all()
+
+
+def consume(channel: Channel, method: Method) -> None:
+    """Add a consumer: first the answer, then what the queue has."""
+    asked = fields(method, commands.Basic.Consume)
+    deliveries = channel.deliveries
+    queue_name = channel.queue_name(name(asked.queue))
+    tag = asked.consumer_tag
+    if tag in deliveries.consumers:
+        raise NotAllowed(f"attempt to reuse consumer tag '{tag}'")
+    channel.session.actor.check_queue("read", queue_name)
+    if len(deliveries.consumers) >= CONSUMERS_PER_CHANNEL_MAX:
+        raise NotAllowed(f"reached maximum ({CONSUMERS_PER_CHANNEL_MAX}) of consumers per channel")
+    queue = channel.vhost.find_queue(queue_name, channel.session.actor)
+    _check_priority(method.arguments, str(queue))
+    tag = tag or channel.session.broker.names.unique("amq.ctag-")
+    consumer = ChannelConsumer(
+        deliveries, tag, queue, no_ack=asked.no_ack, exclusive=asked.exclusive, arguments=method.arguments
+    )
+    queue.add_consumer(consumer)
+    deliveries.consumers[tag] = consumer
+    if not asked.nowait:
+        channel.reply(commands.Basic.ConsumeOk, tag)
+    consumer.resume_if_waiting()
+
+
+def _check_priority(arguments: Arguments, resource: str) -> None:
+    priority = arguments.get("x-priority")
+    if priority is not None and priority.kind not in _INTEGER_KINDS:
+        reason = format_p(f"expected integer, got {priority.kind}")
+        raise PreconditionFailed(f"invalid arg 'x-priority' for {resource}: {reason}")
+
+
+def cancel(channel: Channel, method: Method) -> None:
+    """Remove a consumer; a tag that nobody has is fine, as in RabbitMQ."""
+    asked = fields(method, commands.Basic.Cancel)
+    tag = asked.consumer_tag or ""
+    consumer = channel.deliveries.remove_consumer(tag)
+    if not asked.nowait:
+        channel.reply(commands.Basic.CancelOk, tag)
+    if consumer is not None:
+        channel.vhost.consumer_gone(consumer.queue)
+
+
+def cancel_ok(channel: Channel, method: Method) -> None:
+    """Take the answer of a client that was told its consumer is gone."""
+
+
+def get(channel: Channel, method: Method) -> None:
+    """Hand out one message, if there is one."""
+    asked = fields(method, commands.Basic.Get)
+    queue_name = channel.queue_name(name(asked.queue))
+    channel.session.actor.check_queue("read", queue_name)
+    queue = channel.vhost.find_queue(queue_name, channel.session.actor)
+    queued = queue.get()
+    if queued is None:
+        channel.reply(commands.Basic.GetEmpty, "")
+        return
+    tag = channel.deliveries.hand_out(None if asked.no_ack else queued)
+    message, redelivered = queued.message, queued.redelivered
+    if asked.no_ack:
+        queue.settle(queued)
+    assert isinstance(message, FramedMessage)
+    channel.reply(commands.Basic.GetOk, tag, redelivered, message.exchange, message.routing_key, queue.ready_count)
+    channel.session.output.write(message.frames_for(channel.number, channel.session.payload_max))
+
+
+def publish(channel: Channel, method: Method) -> Publish:
+    """Read a publish; its content comes in the frames that follow."""
+    asked = fields(method, commands.Basic.Publish)
+    return Publish(name(asked.exchange), asked.routing_key, mandatory=asked.mandatory, immediate=asked.immediate)
+
+
+def ack(channel: Channel, method: Method) -> None:
+    """Settle one delivery, or all up to one."""
+    asked = fields(method, commands.Basic.Ack)
+    channel.settle(asked.delivery_tag or 0, multiple=asked.multiple)
+
+
+def nack(channel: Channel, method: Method) -> None:
+    """Return or drop one delivery, or all up to one (https://www.rabbitmq.com/docs/nack)."""
+    asked = fields(method, commands.Basic.Nack)
+    channel.settle(asked.delivery_tag or 0, multiple=asked.multiple, requeue=asked.requeue)
+
+
+def reject(channel: Channel, method: Method) -> None:
+    """Return or drop one delivery."""
+    asked = fields(method, commands.Basic.Reject)
+    channel.settle(asked.delivery_tag or 0, multiple=False, requeue=asked.requeue)
+
+
+def recover(channel: Channel, method: Method) -> None:
+    """Return everything unacknowledged to its queues: first the answer, then what comes again."""
+    _check_requeue(fields(method, commands.Basic.Recover).requeue)
+    channel.reply(commands.Basic.RecoverOk)
+    channel.deliveries.requeue_all()
+
+
+def recover_async(channel: Channel, method: Method) -> None:
+    """Do the same without an answer."""
+    _check_requeue(fields(method, commands.Basic.RecoverAsync).requeue)
+    channel.deliveries.requeue_all()
+
+
+def _check_requeue(requeue: bool) -> None:
+    if not requeue:
+        raise NotImplementedByBroker("requeue=false")
+
+
+HANDLERS: Final = {
+    commands.Basic.Qos.index: qos,
+    commands.Basic.Consume.index: consume,
+    commands.Basic.Cancel.index: cancel,
+    commands.Basic.CancelOk.index: cancel_ok,
+    commands.Basic.Get.index: get,
+    commands.Basic.Ack.index: ack,
+    commands.Basic.Nack.index: nack,
+    commands.Basic.Reject.index: reject,
+    commands.Basic.Recover.index: recover,
+    commands.Basic.RecoverAsync.index: recover_async,
+}

@@ -1,0 +1,147 @@
+"""The broker as an object: `async with Broker() as broker`, in whatever event loop runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Final
+
+import anyio
+from anyio.abc import TaskStatus
+
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.clock import Clock
+from amqpy_broker.core.profile import DEFAULT_PROFILE, profile_named
+from amqpy_broker.server.server import Server
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_HOST: Final = "127.0.0.1"
+
+
+class Broker:
+    """An AMQP 0-9-1 broker in this process.
+
+        async with Broker() as broker:
+            connection = await aio_pika.connect(broker.url)
+
+    It works on asyncio and on trio, and may be started in one task and stopped in another, as test fixtures do.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 is any free one.
+        unix_path: also listen on a Unix socket at this path.
+        profile: the RabbitMQ version to stand in for: "3.10" or "4.0".
+        memory_watermark_bytes: publishers wait when messages hold more; by default 60 % of the machine's memory.
+        seed: makes the names that the broker gives out repeat.
+
+    Raises:
+        ValueError: there is no such profile.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = DEFAULT_HOST,
+        port: int = 0,
+        unix_path: str | None = None,
+        profile: str = DEFAULT_PROFILE,
+        memory_watermark_bytes: int | None = None,
+        clock: Clock | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.core = BrokerCore(
+            profile_named(profile), clock=clock, memory_watermark_bytes=memory_watermark_bytes, seed=seed
+        )
+        self.host = host
+        self._server = Server(self.core, host=host, port=port, unix_path=unix_path)
+        self._started: anyio.Event | None = None
+        self._ended: anyio.Event | None = None
+        self._failure: BaseException | None = None
+        # Keeps the task alive: asyncio holds its tasks weakly.
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._server.port
+
+    @property
+    def url(self) -> str:
+        """What a client connects to: user guest, vhost `/`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"amqp://guest:guest@{host}:{self.port}/"
+
+    @property
+    def connection_count(self) -> int:
+        """Clients that are connected."""
+        return self._server.connection_count
+
+    async def __aenter__(self) -> Broker:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen; on return clients can connect.
+
+        Raises:
+            OSError: the address cannot be listened on.
+            RuntimeError: it was started before.
+        """
+        if self._started is not None:
+            raise RuntimeError("this broker was started before; a new start needs a new Broker")
+        self._started = anyio.Event()
+        self._ended = anyio.Event()
+        self._spawn()
+        await self._started.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def stop(self) -> None:
+        """Close all connections with CONNECTION_FORCED, and stop listening. Stopping twice is fine."""
+        if self._ended is None:
+            return
+        self._server.stop()
+        with anyio.CancelScope(shield=True):
+            await self._ended.wait()
+
+    def _spawn(self) -> None:
+        # A task of its own, and not a task group entered here: fixtures leave it in another task than they came in.
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            import trio  # noqa: PLC0415 - only where it runs already
+
+            trio.lowlevel.spawn_system_task(self._run)
+        else:
+            self._task = loop.create_task(self._run(), name="amqpy-broker")
+
+    async def _run(self) -> None:
+        assert self._started is not None
+        assert self._ended is not None
+        try:
+            await self._server.run(task_status=_Starting(self._started))
+        except Exception as failure:
+            self._failure = failure
+            if self._started.is_set():
+                logger.exception("the broker failed")
+        finally:
+            self._started.set()
+            self._ended.set()
+
+
+class _Starting(TaskStatus[None]):
+    """Tells that the server has started."""
+
+    def __init__(self, event: anyio.Event) -> None:
+        self._event = event
+
+    def started(self, value: None = None) -> None:
+        """Set the event."""
+        self._event.set()

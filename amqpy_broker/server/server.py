@@ -1,0 +1,152 @@
+"""SocketListeners, their clients, the deadlines and the memory alarm of one broker."""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup, TaskStatus
+
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.limits import CONNECTIONS_MAX
+from amqpy_broker.server.deadlines import Deadlines
+from amqpy_broker.server.session import ClientSession
+
+logger = logging.getLogger(__name__)
+
+
+# How long clients may take to answer when the broker stops.
+SHUTDOWN_GRACE_S: Final = 3.0
+# How often memory is measured while publishers wait for it.
+ALARM_INTERVAL_S: Final = 0.1
+# How long to wait before accepting again when the system refuses (most often: too many open files).
+ACCEPT_RETRY_S: Final = 0.2
+
+
+class Server:
+    """Serves a broker core to the world. `run` ends after `stop`."""
+
+    def __init__(self, core: BrokerCore, *, host: str, port: int, unix_path: str | None = None) -> None:
+        self._core = core
+        self._host = host
+        self._port = port
+        self._unix_path = unix_path
+        self._sessions: set[ClientSession] = set()
+        self._deadlines: Deadlines | None = None
+        self._stopping: anyio.Event | None = None
+        self._alarm_raised: anyio.Event | None = None
+        self._all_gone: anyio.Event | None = None
+        self.port = 0
+
+    @property
+    def connection_count(self) -> int:
+        """Clients that are connected."""
+        return len(self._sessions)
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Listen and serve; says it has started once clients can connect.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        self._deadlines = Deadlines(self._core.clock)
+        self._stopping = anyio.Event()
+        self._alarm_raised = anyio.Event()
+        self._all_gone = anyio.Event()
+        self._core.memory.on_change = self._alarm_changed
+        listeners = await self._listen()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._deadlines.run)
+                tasks.start_soon(self._watch_memory)
+                for listener in listeners:
+                    tasks.start_soon(self._accept, listener, tasks)
+                task_status.started()
+                await self._stopping.wait()
+                await _close_all(listeners)
+                await self._say_goodbye()
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _close_all(listeners)
+
+    def stop(self) -> None:
+        """End `run`: no new clients, and a word to those that are there."""
+        if self._stopping is not None:
+            self._stopping.set()
+
+    async def _listen(self) -> Sequence[SocketListener]:
+        listeners: list[SocketListener] = []
+        try:
+            tcp = await anyio.create_tcp_listener(local_host=self._host, local_port=self._port)
+            listeners += tcp.listeners
+            self.port = int(tcp.extra(SocketAttribute.local_port))
+            if self._unix_path is not None:
+                listeners.append(await anyio.create_unix_listener(self._unix_path))
+        except BaseException:
+            await _close_all(listeners)
+            raise
+        return listeners
+
+    async def _accept(self, listener: SocketListener, tasks: TaskGroup) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except anyio.ClosedResourceError:
+                return
+            except OSError as failure:
+                logger.error("cannot accept connections: %s", failure)
+                await anyio.sleep(ACCEPT_RETRY_S)
+            else:
+                tasks.start_soon(self._serve, stream)
+
+    async def _serve(self, stream: ByteStream) -> None:
+        """Serve one client; nothing that happens here may reach another."""
+        assert self._deadlines is not None
+        assert self._all_gone is not None
+        if len(self._sessions) >= CONNECTIONS_MAX:
+            logger.error("connection refused: node connection limit (%d) is reached", CONNECTIONS_MAX)
+            await stream.aclose()
+            return
+        session = ClientSession(self._core, stream, self._deadlines)
+        self._sessions.add(session)
+        try:
+            await session.run()
+        except Exception:
+            logger.exception("%s: internal error in the server", session.connection.name)
+        finally:
+            self._sessions.discard(session)
+            if not self._sessions:
+                self._all_gone.set()
+
+    async def _say_goodbye(self) -> None:
+        assert self._all_gone is not None
+        for session in tuple(self._sessions):
+            session.shut_down()
+        if self._sessions:
+            self._all_gone = anyio.Event()
+            with anyio.move_on_after(SHUTDOWN_GRACE_S):
+                await self._all_gone.wait()
+
+    def _alarm_changed(self, alarm: bool) -> None:
+        assert self._alarm_raised is not None
+        logger.warning("memory alarm %s", "raised: publishers wait" if alarm else "ended: publishers go on")
+        if alarm:
+            self._alarm_raised.set()
+        for session in tuple(self._sessions):
+            session.alarm_changed(alarm=alarm)
+
+    async def _watch_memory(self) -> None:
+        """Notice that memory is free again: consumers that need not acknowledge send nothing that would show it."""
+        assert self._alarm_raised is not None
+        while True:
+            await self._alarm_raised.wait()
+            while self._core.memory.alarm:
+                await anyio.sleep(ALARM_INTERVAL_S)
+                self._core.memory.measure()
+            self._alarm_raised = anyio.Event()
+
+
+async def _close_all(listeners: Sequence[SocketListener]) -> None:
+    for listener in listeners:
+        await listener.aclose()

@@ -1,0 +1,128 @@
+"""One client's socket: a task that reads, a task that writes, and the pure connection between them.
+
+Rule 1: the writer sends once a turn of the loop whatever has gathered.
+Rule 2: a client that does not read what we send is not read from either.
+Rule 3: a publisher is not read from while the memory alarm is on.
+"""
+
+import logging
+from ipaddress import ip_address
+from typing import Final
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute
+
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.protocols.amqp091.connection import Connection
+from amqpy_broker.protocols.amqp091.output import Output
+from amqpy_broker.server.deadlines import Deadlines
+
+logger = logging.getLogger(__name__)
+
+# Large reads make large batches: one write, one confirm, one turn of the loop for many messages.
+READ_SIZE_BYTES: Final = 262_144
+_LOST: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+
+
+class ClientSession:
+    """Carries bytes between a socket and a `Connection` until one of them ends."""
+
+    def __init__(self, broker: BrokerCore, stream: ByteStream, deadlines: Deadlines) -> None:
+        self._memory = broker.memory
+        self._stream = stream
+        self._deadlines = deadlines
+        self._something_to_send = anyio.Event()
+        self._may_read = anyio.Event()
+        self._output = Output(self._wake_writer)
+        name, peer_is_local = describe_peer(stream)
+        self.connection = Connection(broker, self._output, name=name, peer_is_local=peer_is_local)
+
+    @property
+    def next_deadline_s(self) -> float:
+        """When `handle_deadline` is due."""
+        return self.connection.next_deadline_s
+
+    def handle_deadline(self) -> None:
+        """Let the connection do what is due."""
+        self.connection.handle_deadline()
+        self._wake_writer()
+
+    def shut_down(self) -> None:
+        """Tell the client that the broker stops."""
+        self.connection.shut_down()
+        self._after_change()
+
+    def alarm_changed(self, *, alarm: bool) -> None:
+        """Tell the client that publishers are held back, or no longer."""
+        self.connection.alarm_changed(alarm=alarm)
+        self._may_read.set()
+
+    async def run(self) -> None:
+        """Serve the client until the connection is over; the socket is closed then."""
+        self._deadlines.add(self)
+        try:
+            async with self._stream, anyio.create_task_group() as tasks:
+                tasks.start_soon(self._write, tasks.cancel_scope)
+                await self._read()
+                tasks.cancel_scope.cancel()
+        finally:
+            self._deadlines.remove(self)
+            self.connection.lost()
+
+    async def _read(self) -> None:
+        connection, stream = self.connection, self._stream
+        while True:
+            try:
+                data = await stream.receive(READ_SIZE_BYTES)
+            except _LOST:
+                return
+            state = connection.state
+            connection.receive(data)
+            if connection.state is not state:
+                self._after_change()
+            while self._must_wait():
+                connection.hold_back(True)
+                self._may_read = anyio.Event()
+                await self._may_read.wait()
+                connection.hold_back(False)
+
+    def _must_wait(self) -> bool:
+        connection = self.connection
+        return self._output.congested or (self._memory.alarm and connection.publishes)
+
+    def _after_change(self) -> None:
+        self._deadlines.sooner(self)
+        self._wake_writer()
+
+    async def _write(self, scope: anyio.CancelScope) -> None:
+        connection, output, stream = self.connection, self._output, self._stream
+        while True:
+            while output.pieces:
+                try:
+                    await stream.send(connection.data_to_send())
+                except _LOST:
+                    scope.cancel()
+                    return
+                self._may_read.set()
+            if connection.closed:
+                scope.cancel()
+                return
+            self._something_to_send = anyio.Event()
+            await self._something_to_send.wait()
+
+    def _wake_writer(self) -> None:
+        self._something_to_send.set()
+
+
+def describe_peer(stream: ByteStream) -> tuple[str, bool]:
+    """Name both ends of a socket as RabbitMQ does, and say whether the peer is on this machine."""
+    remote = stream.extra(SocketAttribute.remote_address, None)
+    local = stream.extra(SocketAttribute.local_address, None)
+    if not isinstance(remote, tuple):
+        return f"unix:{local}", True
+    is_loopback = ip_address(str(remote[0]).partition("%")[0]).is_loopback
+    return f"{_endpoint(remote)} -> {_endpoint(local)}", is_loopback
+
+
+def _endpoint(address: object) -> str:
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
