@@ -14,6 +14,7 @@ from typing import Final
 from interop.benchmark import wire
 
 WAIT_S: Final = 10.0
+CLEANUP_WAIT_S: Final = 2.0
 FRAME_SIZE_MAX: Final = 131_072
 _CLOSE_OK: Final = wire.method(0, wire.CONNECTION_CLOSE_OK)
 
@@ -140,6 +141,17 @@ class Client:
         taken = bytes(self._input[:size])
         del self._input[:size]
         return taken
+
+
+def delete_quietly(port: int, queues: Iterable[str], exchange: str = "") -> None:
+    """Delete queues and an exchange, if the broker still answers."""
+    with contextlib.suppress(StalledError, RefusedError):
+        client = Client(port, wait_s=CLEANUP_WAIT_S)
+        for queue in queues:
+            client.call(wire.delete_queue(1, queue), wire.QUEUE_DELETE_OK)
+        if exchange:
+            client.call(wire.delete_exchange(1, exchange), wire.EXCHANGE_DELETE_OK)
+        client.close()
 
 
 def raise_if_close(payload: bytes) -> None:

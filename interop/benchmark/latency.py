@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from interop.benchmark import wire
 from interop.benchmark.cases import Latency, Load
-from interop.benchmark.client import Client
+from interop.benchmark.client import Client, delete_quietly
 from interop.benchmark.messages import make_pool
 
 _QUEUE = "benchmark.latency"
@@ -33,10 +33,10 @@ def measure(port: int, work: Latency, seconds: float) -> dict[str, float]:
         delivery_us = _times_us(deliver, lambda: None, count, work.rate_per_s)
         publisher.call(wire.method(1, wire.CONFIRM_SELECT, b"\0"), wire.CONFIRM_SELECT_OK)
         confirm_us = _times_us(confirm, lambda: consumer.read_delivery(), count, work.rate_per_s)
-        publisher.call(wire.delete_queue(1, _QUEUE), wire.QUEUE_DELETE_OK)
     finally:
         publisher.close()
         consumer.close()
+        delete_quietly(port, [_QUEUE])
     return {
         "delivery_p50_us": _percentile(delivery_us, 0.50),
         "delivery_p99_us": _percentile(delivery_us, 0.99),

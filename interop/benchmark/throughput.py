@@ -11,13 +11,12 @@ from contextlib import ExitStack
 
 from interop.benchmark import process, wire
 from interop.benchmark.cases import Load
-from interop.benchmark.client import Client, RefusedError, StalledError
+from interop.benchmark.client import Client, RefusedError, StalledError, delete_quietly
 from interop.benchmark.load import Consumer, Lane, Producer, Pump
 from interop.benchmark.messages import make_pool, topic_patterns
 
 PREFETCH_COUNT = 1000
 SETUP_WAIT_S = 5.0
-CLEANUP_WAIT_S = 2.0
 _SERIAL = itertools.count()
 
 
@@ -55,7 +54,7 @@ def _rig(port: int, load: Load) -> Iterator[Pump]:
 def _lane(stack: ExitStack, port: int, load: Load, number: int, poller: select.epoll) -> Lane:
     queues = [f"benchmark.{next(_SERIAL)}.{number}.{each}" for each in range(load.consumers)]
     setup = Client(port, wait_s=SETUP_WAIT_S)
-    stack.callback(_delete, port, queues, _exchange(load))
+    stack.callback(delete_quietly, port, queues, _exchange(load))
     stack.callback(setup.close)
     _declare(setup, load, queues)
     producers = [_client(stack, port, load.publisher_channel) for _ in range(load.producers)]
@@ -126,14 +125,3 @@ def _declare(client: Client, load: Load, queues: list[str]) -> None:
     if exchange:
         for queue in queues:
             client.call_many([wire.bind_queue(1, queue, exchange, key) for key in keys], wire.QUEUE_BIND_OK)
-
-
-def _delete(port: int, queues: list[str], exchange: str) -> None:
-    """Delete what was declared, if the broker still answers."""
-    with contextlib.suppress(StalledError, RefusedError):
-        client = Client(port, wait_s=CLEANUP_WAIT_S)
-        for queue in queues:
-            client.call(wire.delete_queue(1, queue), wire.QUEUE_DELETE_OK)
-        if exchange:
-            client.call(wire.delete_exchange(1, exchange), wire.EXCHANGE_DELETE_OK)
-        client.close()
