@@ -49,6 +49,7 @@ _INTEGERS: Final[dict[str, tuple[Kind, str]]] = {
     "u": ("unsignedshort", ">H"),
     "I": ("signedint", ">i"),
     "i": ("unsignedint", ">I"),
+    # Of two letters for one kind the later one is written.
     "L": ("long", ">q"),
     "l": ("long", ">q"),
     "T": ("timestamp", ">Q"),
