@@ -32,8 +32,9 @@ class Atom(str):
 Term: TypeAlias = "Atom | str | bytes | bool | int | float | tuple[Term, ...] | list[Term]"
 
 _BARE_ATOM: Final = re.compile(r"[a-zß-öø-ÿ][0-9A-Za-z_@À-ÖØ-öø-ÿ]*")
-# RabbitMQ does not start Erlang with `+pc unicode`, so only Latin-1 is taken for text (io_lib:printable_latin1_list/1).
-_READABLE: Final = re.compile(r"[ -~\xa0-\xff\n\r\t\v\b\f\x1b]+")
+# io_lib:printable_latin1_list/1 and io_lib:printable_unicode_list/1.
+_READABLE_LATIN1: Final = re.compile(r"[ -~\xa0-\xff\n\r\t\v\b\f\x1b]+")
+_READABLE: Final = re.compile(r"[ -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff\n\r\t\v\b\f\x1b]+")
 _ESCAPES: Final = str.maketrans(
     {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v", "\b": r"\b", "\f": r"\f", "\x1b": r"\e"}
 )
@@ -42,12 +43,12 @@ _EXACT_INTEGERS_END: Final = 2.0**53
 
 
 def format_p(term: Term, *, unicode: bool = True) -> str:
-    """Print a term with its text readable, as ``~tp`` does, or as ``~p`` where it is not to know of Unicode.
+    """Print a term with its text readable, as ``~tp`` does, or as ``~p``, to which only Latin-1 is text.
 
-    RabbitMQ 3.10 prints most terms with ``~p``, later versions with ``~tp``. They differ only in binaries that are not
-    ASCII: ``<<"é">>`` and ``<<"é"/utf8>>``.
+    RabbitMQ 3.10 knows ``~p`` alone. 4.0 prints with ``~tp``, except what is wrong with a queue's or consumer's
+    argument. The two differ in text that is not ASCII.
     """
-    return _printed(term, _string, _unicode_binary if unicode else _latin1_binary)
+    return _printed(term, _string, _binary) if unicode else _printed(term, _latin1_string, _latin1_binary)
 
 
 def format_w(term: Term) -> str:
@@ -79,11 +80,15 @@ def _string(text: str) -> str:
     return _quoted(text, '"') if _READABLE.fullmatch(text) else _characters(text)
 
 
+def _latin1_string(text: str) -> str:
+    return _quoted(text, '"') if _READABLE_LATIN1.fullmatch(text) else _characters(text)
+
+
 def _characters(text: str) -> str:
     return "[" + ",".join([str(ord(character)) for character in text]) + "]"
 
 
-def _unicode_binary(octets: bytes) -> str:
+def _binary(octets: bytes) -> str:
     try:
         text = octets.decode()
     except UnicodeDecodeError:
@@ -95,8 +100,9 @@ def _unicode_binary(octets: bytes) -> str:
 
 
 def _latin1_binary(octets: bytes) -> str:
-    if not _READABLE.fullmatch(octets.decode("latin-1")):
+    if not _READABLE_LATIN1.fullmatch(octets.decode("latin-1")):
         return _octets(octets)
+    # Octets that look like Latin-1 go into the reply text as they are, and mean what they meant.
     return "<<" + _quoted(text_of(octets), '"') + ">>"
 
 

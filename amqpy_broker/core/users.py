@@ -69,6 +69,10 @@ class Users:
         """Add or replace a user."""
         self._by_name[user.name] = user
 
+    def remove(self, name: str) -> None:
+        """Remove a user, if there is one of that name."""
+        self._by_name.pop(name, None)
+
     def find(self, name: str) -> User | None:
         """Find a user by name."""
         return self._by_name.get(name)

@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskStatus
 
-from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.broker import DEFAULT_USER, BrokerCore
 from amqpy_broker.core.clock import Clock
 from amqpy_broker.core.profile import DEFAULT_PROFILE, profile_named
 from amqpy_broker.server.server import Server
@@ -18,6 +18,8 @@ from amqpy_broker.server.server import Server
 logger = logging.getLogger(__name__)
 
 DEFAULT_HOST: Final = "127.0.0.1"
+# Who listens everywhere is found here.
+_ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Broker:
@@ -55,6 +57,8 @@ class Broker:
             profile_named(profile), clock=clock, memory_watermark_bytes=memory_watermark_bytes, seed=seed
         )
         self.host = host
+        # What is said when it cannot be had.
+        self.wanted_address = f"{host}:{port}"
         self._server = Server(self.core, host=host, port=port, unix_path=unix_path)
         self._started: anyio.Event | None = None
         self._ended: anyio.Event | None = None
@@ -69,9 +73,10 @@ class Broker:
 
     @property
     def url(self) -> str:
-        """What a client connects to: user guest, vhost `/`."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"amqp://guest:guest@{host}:{self.port}/"
+        """What a client connects to: user guest, unless there is none, and vhost `/`."""
+        host = _ANY_ADDRESS.get(self.host, self.host)
+        login = f"{DEFAULT_USER}:{DEFAULT_USER}@" if self.core.users.find(DEFAULT_USER) else ""
+        return f"amqp://{login}{f'[{host}]' if ':' in host else host}:{self.port}/"
 
     @property
     def connection_count(self) -> int:

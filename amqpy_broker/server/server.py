@@ -79,7 +79,7 @@ class Server:
         listeners: list[SocketListener] = []
         try:
             tcp = await anyio.create_tcp_listener(local_host=self._host, local_port=self._port)
-            listeners += tcp.listeners
+            listeners += [listener for listener in tcp.listeners if isinstance(listener, SocketListener)]
             self.port = int(tcp.extra(SocketAttribute.local_port))
             if self._unix_path is not None:
                 listeners.append(await anyio.create_unix_listener(self._unix_path))

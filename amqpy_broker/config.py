@@ -1,0 +1,150 @@
+"""Settings: defaults < TOML file < environment < command line. Here: what a file may say, checked.
+
+host = "127.0.0.1"
+port = 5672
+unix = "/run/amqpy.sock"
+profile = "4.0"
+log_level = "info"
+memory_watermark = "2GiB"
+vhosts = ["/", "orders"]
+
+[[users]]
+name = "shop"
+password = "secret"
+tags = ["monitoring"]
+[users.permissions.orders]
+configure = "^shop\\\\."
+write = ".*"
+read = ".*"
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from amqpy_broker.core.broker import DEFAULT_USER, DEFAULT_VHOST, BrokerCore
+from amqpy_broker.core.users import Permissions, User, hash_password
+
+# Settings that are also options of the command, under the same names.
+OPTIONS: Final = frozenset(("host", "port", "unix", "profile", "log_level", "memory_watermark", "loop"))
+_KEYS: Final = OPTIONS | {"vhosts", "users"}
+_USER_KEYS: Final = frozenset(("name", "password", "tags", "permissions"))
+_PERMISSION_KEYS: Final = frozenset(("configure", "write", "read"))
+_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_UNITS_SHORT: Final = {"kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+class ConfigError(ValueError):
+    """What the file says cannot be followed; the text says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a configuration file says."""
+
+    options: Mapping[str, object] = field(default_factory=dict)
+    vhosts: tuple[str, ...] = (DEFAULT_VHOST,)
+    # None: nothing was said, so there is guest.
+    users: tuple[User, ...] | None = None
+
+    def apply(self, core: BrokerCore) -> None:
+        """Create the vhosts and users. Whoever lists users means these: guest is gone unless it is listed."""
+        for vhost in self.vhosts:
+            core.add_vhost(vhost)
+        if self.users is not None:
+            core.users.remove(DEFAULT_USER)
+            for user in self.users:
+                core.users.add(user)
+
+
+def load_config(path: Path) -> Config:
+    """Read a configuration file.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something unknown or of the wrong type.
+    """
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
+        raise ConfigError(f"{path}: {failure}") from None
+    try:
+        return _read(document)
+    except ConfigError as failure:
+        raise ConfigError(f"{path}: {failure}") from None
+
+
+def parse_size(text: str | int) -> int:
+    """Read a size such as `500MB`, `2GiB` or a plain number of bytes.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(text).lower())
+    unit = None if found is None else (_UNITS | _UNITS_SHORT).get(found[2])
+    if found is None or unit is None:
+        raise ValueError(f"'{text}' is not a size: write bytes, or a number with KB, MB, GB, KiB, MiB or GiB")
+    return int(float(found[1]) * unit)
+
+
+def _read(document: Mapping[str, object]) -> Config:
+    _refuse_unknown(document, _KEYS, "setting")
+    options = {name: value for name, value in document.items() if name in OPTIONS}
+    vhosts = tuple(_strings(document.get("vhosts", [DEFAULT_VHOST]), "vhosts"))
+    if "users" not in document:
+        return Config(options, vhosts)
+    users = document["users"]
+    if not isinstance(users, list):
+        raise ConfigError("users must be tables: [[users]]")
+    return Config(options, vhosts, tuple(_user(entry, vhosts) for entry in users))
+
+
+def _user(entry: object, vhosts: tuple[str, ...]) -> User:
+    table = _table(entry, "users")
+    _refuse_unknown(table, _USER_KEYS, "setting of a user")
+    name, password = table.get("name"), table.get("password")
+    if not isinstance(name, str) or not isinstance(password, str):
+        raise ConfigError("a user needs a name and a password, both strings")
+    # As the guest that comes with the broker, a user of whom nothing else is said may do everything everywhere.
+    permissions = dict.fromkeys(vhosts, Permissions())
+    if "permissions" in table:
+        given = _table(table["permissions"], f"permissions of user '{name}'")
+        permissions = {vhost: _permissions(rights, name, vhost) for vhost, rights in given.items()}
+    return User(name, hash_password(password), tuple(_strings(table.get("tags", []), "tags")), permissions)
+
+
+def _permissions(entry: object, user: str, vhost: str) -> Permissions:
+    where = f"permissions of user '{user}' in vhost '{vhost}'"
+    table = _table(entry, where)
+    _refuse_unknown(table, _PERMISSION_KEYS, f"key in the {where}")
+    patterns = {}
+    for name in _PERMISSION_KEYS:
+        pattern = table.get(name, "")
+        if not isinstance(pattern, str):
+            raise ConfigError(f"{where}: {name} must be a regular expression")
+        try:
+            re.compile(pattern)
+        except re.error as failure:
+            raise ConfigError(f"{where}: {name} is no regular expression: {failure}") from None
+        patterns[name] = pattern
+    return Permissions(**patterns)
+
+
+def _table(value: object, what: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{what}: a table is wanted here")
+    return value
+
+
+def _strings(value: object, what: str) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ConfigError(f"{what} must be a list of strings")
+    return value
+
+
+def _refuse_unknown(table: Mapping[str, object], known: frozenset[str], what: str) -> None:
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise ConfigError(f"unknown {what} '{unknown[0]}': there are {', '.join(sorted(known))}")
