@@ -45,8 +45,8 @@ _EXACT_INTEGERS_END: Final = 2.0**53
 def format_p(term: Term, *, unicode: bool = True) -> str:
     """Print a term with its text readable, as ``~tp`` does, or as ``~p``, to which only Latin-1 is text.
 
-    RabbitMQ 3.10 knows ``~p`` alone. 4.0 prints with ``~tp``, except what is wrong with a queue's or consumer's
-    argument. The two differ in text that is not ASCII.
+    RabbitMQ 3.10 prints with ``~p``, 4.0 with ``~tp`` except after ``invalid arg 'x' for queue 'q' in vhost '/':``. The
+    two differ in text that is not ASCII.
     """
     return _printed(term, _string, _binary) if unicode else _printed(term, _latin1_string, _latin1_binary)
 
