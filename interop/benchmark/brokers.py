@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -64,6 +65,10 @@ def running_kind(url: str, pid: int) -> Kind:
     return Kind("external", lambda: nullcontext(Peer("external", url, pid)), startable=False)
 
 
+def _product(properties: bytes) -> str:
+    return " ".join(text_property(properties, key) for key in ("product", "version")).strip()
+
+
 class Running:
     """One started broker; `start_s` and `start_cpu_s` reach to its first open connection."""
 
@@ -80,7 +85,7 @@ class Running:
             self.stop()
             raise
         properties = client.server_properties
-        self.product = " ".join(text_property(properties, key) for key in ("product", "version")).strip()
+        self.product = f"amqpy-broker {version('amqpy-broker')}" if kind.name == "amqpy" else _product(properties)
         client.close()
 
     def is_well(self) -> bool:

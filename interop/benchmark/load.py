@@ -191,6 +191,7 @@ class Pump:
     """Moves messages through all lanes until a time or an end."""
 
     def __init__(self, lanes: list[Lane], poller: select.epoll) -> None:
+        self.longest_pause_s = 0.0
         self._lanes = lanes
         self._poller = poller
         self._consumers = [consumer for lane in lanes for consumer in lane.consumers]
@@ -204,7 +205,8 @@ class Pump:
         return sum([consumer.received for consumer in self._consumers])
 
     def run_for(self, seconds: float) -> None:
-        """Keep every lane full for so long."""
+        """Keep every lane full for so long, and note the longest time without a delivery."""
+        self.longest_pause_s = 0.0
         end = time.perf_counter() + seconds
         self._run(lambda: time.perf_counter() >= end, publishing=True)
 
@@ -227,6 +229,7 @@ class Pump:
                     endpoint.on_writable()
             received, now = self.received, time.perf_counter()
             if received != before:
+                self.longest_pause_s = max(self.longest_pause_s, now - progress_at)
                 before, progress_at = received, now
             elif now - progress_at > STALL_S:
                 raise StalledError(f"no delivery for {STALL_S:.0f} s after {before} messages")

@@ -13,6 +13,8 @@ from interop.benchmark.runner import Result, Runner
 
 # A load generator that uses more of a core than this may be what limits the throughput.
 LOAD_CORES_MAX = 0.85
+# A broker under load that is silent for longer than this has something to explain.
+PAUSE_MAX_MS = 150
 
 
 def as_table(runner: Runner, cases: list[Case]) -> str:
@@ -117,12 +119,19 @@ def _ratio(ours: Result, other: Result, metric: Metric) -> str:
 
 
 def _warnings(runner: Runner) -> list[str]:
+    """Return what a reader has to know before believing the table."""
+    pauses = [
+        f"{case}: {name} delivered nothing for {pause:.0f} ms"
+        for case, results in runner.results.items()
+        for name, result in results.items()
+        if (pause := max([sample.get("longest_pause_ms", 0) for sample in result.samples], default=0)) > PAUSE_MAX_MS
+    ]
     limited = any(
         (result.median("load_cores") or 0) > LOAD_CORES_MAX
         for results in runner.results.values()
         for result in results.values()
     )
-    return ["* the load generator was busy: the broker may be able to do more"] if limited else []
+    return pauses + (["* the load generator was busy: the broker may be able to do more"] if limited else [])
 
 
 def _lines(path: str) -> list[str]:

@@ -28,7 +28,7 @@ def measure(port: int, pid: int, load: Load, seconds: float) -> dict[str, float]
         received, cpu_s, own_cpu_s, began = pump.received, process.cpu_s(pids), time.process_time(), time.perf_counter()
         pump.run_for(seconds)
         took = time.perf_counter() - began
-        messages_count = pump.received - received
+        messages_count, pause_s = pump.received - received, pump.longest_pause_s
         cpu_s = process.cpu_s(pids) - cpu_s
         own_cpu_s = time.process_time() - own_cpu_s
         pump.drain()
@@ -39,6 +39,7 @@ def measure(port: int, pid: int, load: Load, seconds: float) -> dict[str, float]
         "cpu_us": cpu_s / messages_count * 1e6,
         "broker_cores": cpu_s / took,
         "load_cores": own_cpu_s / took,
+        "longest_pause_ms": pause_s * 1e3,
     }
 
 
