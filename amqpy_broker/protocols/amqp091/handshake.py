@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from importlib import metadata
 from typing import Final
 
 from pamqp import commands
@@ -25,6 +24,7 @@ from amqpy_broker.core.vhost import VirtualHost
 from amqpy_broker.protocols.amqp091.codec import Method, method_frame
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_fields
+from amqpy_broker.version import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -210,16 +210,13 @@ def server_properties(profile: Profile) -> Arguments:
         "capabilities": dict.fromkeys(_CAPABILITIES, True),
         "cluster_name": "rabbit@localhost",
         "copyright": profile.copyright,
-        "information": f"amqpy-broker {_VERSION}, compatible with RabbitMQ {profile.version}",
+        "information": f"amqpy-broker {VERSION}, compatible with RabbitMQ {profile.version}",
         "platform": f"Erlang/OTP {profile.erlang}",
         "product": "RabbitMQ",
         "version": profile.version,
-        "amqpy_broker_version": _VERSION,
+        "amqpy_broker_version": VERSION,
     }
     return arguments(dict(sorted(ours.items())))
-
-
-_VERSION: Final = metadata.version("amqpy-broker")
 
 
 def _header_answer(header: bytes, profile: Profile) -> bytes:
