@@ -1,5 +1,6 @@
 """The command line: `amqpy-broker` serves, `amqpy-broker run -- COMMAND` serves one command."""
 
+import errno
 import gc
 import importlib.util
 import logging
@@ -8,9 +9,8 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from importlib import metadata
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import anyio
 import click
@@ -19,6 +19,7 @@ from anyio.abc import Process
 from amqpy_broker.config import Config, ConfigError, load_config, parse_size
 from amqpy_broker.core.profile import DEFAULT_PROFILE, PROFILES
 from amqpy_broker.server.broker import DEFAULT_HOST, Broker
+from amqpy_broker.version import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ DEFAULT_PORT: Final = 5672
 # What programs in many languages look at to find their broker.
 URL_VARIABLES: Final = ("AMQP_URL", "RABBITMQ_URL", "CELERY_BROKER_URL")
 _SIGNALLED: Final = 128
+# What shells answer to a command that is there but cannot be run, and to one that is not there.
+_NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127
 _LOOPS: Final = ("auto", "uvloop", "asyncio", "trio")
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -38,7 +41,7 @@ def _load_config(context: click.Context, _parameter: click.Parameter, path: Path
         config = Config() if path is None else load_config(path)
     except ConfigError as failure:
         raise click.BadParameter(str(failure)) from None
-    context.default_map = {**config.options, "run": dict(config.options)}
+    context.default_map = dict(config.options)
     return config
 
 
@@ -49,7 +52,34 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
         raise click.BadParameter(str(failure)) from None
 
 
+class _OneLineErrors(click.Group):
+    """Says what is wrong with an option or the file in one line, and where it was said."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's signature
+        """Run as a command."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.ClickException as failure:
+            _fail(failure.format_message().rstrip(".") + _said_in(failure), failure.exit_code)
+        except click.Abort:
+            _fail("aborted")
+        sys.exit(code)
+
+
+def _said_in(failure: click.ClickException) -> str:
+    context, parameter = getattr(failure, "ctx", None), getattr(failure, "param", None)
+    if context is None or parameter is None:
+        return ""
+    source = context.get_parameter_source(parameter.name)
+    if source is click.core.ParameterSource.DEFAULT_MAP:
+        return f" (said in {context.params['config'].path})"
+    if source is click.core.ParameterSource.ENVIRONMENT:
+        return f" (said in {context.auto_envvar_prefix}_{parameter.name.upper()})"
+    return ""
+
+
 @click.group(
+    cls=_OneLineErrors,
     invoke_without_command=True,
     context_settings={"auto_envvar_prefix": "AMQPY", "help_option_names": ["-h", "--help"], "show_default": True},
     epilog="Every option is also a setting of the file and a variable: --log-level, log_level, AMQPY_LOG_LEVEL.",
@@ -65,7 +95,7 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
               help="Publishers wait when messages hold more. [default: 60 % of memory]")  # fmt: skip
 @click.option("--log-level", default="info", type=click.Choice(_LOG_LEVELS), help="What is logged, to stderr.")
 @click.option("--loop", default="auto", type=click.Choice(_LOOPS), help="Event loop; auto is uvloop if installed.")
-@click.version_option(package_name="amqpy-broker")
+@click.version_option(VERSION, prog_name="amqpy-broker")
 @click.pass_context
 def main(
     context: click.Context,
@@ -106,7 +136,8 @@ def main(
         _run_loop(partial(_serve, broker), loop)
 
 
-@main.command(context_settings={"ignore_unknown_options": True})
+# Whatever follows the command's name is the command's, --help too.
+@main.command(context_settings={"allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_obj
 def run(started_with: tuple[Broker, str], command: Sequence[str]) -> None:
@@ -126,6 +157,8 @@ def run(started_with: tuple[Broker, str], command: Sequence[str]) -> None:
 def _run_loop(main_task: Callable[[], Awaitable[int | None]], loop: str) -> int:
     if loop == "auto":
         loop = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
+    elif not importlib.util.find_spec(loop):
+        _fail(f"--loop {loop}: {loop} is not installed")
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
     backend = "trio" if loop == "trio" else "asyncio"
@@ -136,7 +169,7 @@ def _run_loop(main_task: Callable[[], Awaitable[int | None]], loop: str) -> int:
 async def _serve(broker: Broker) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         await _start(broker)
-        click.echo(f"amqpy-broker {metadata.version('amqpy-broker')} ready at {broker.url}")
+        click.echo(f"amqpy-broker {VERSION} ready at {broker.url}")
         sys.stdout.flush()
         received = await anext(signals)
         logger.info("%s: closing %d connections", received.name, broker.connection_count)
@@ -155,32 +188,34 @@ async def _start(broker: Broker) -> None:
     try:
         await broker.start()
     except OSError as failure:
-        _fail(f"cannot listen on {broker.wanted_address}: {failure.strerror or failure}; --port 0 takes a free port")
+        hint = "; --port 0 takes a free port" if failure.errno == errno.EADDRINUSE and not failure.filename else ""
+        _fail(f"cannot listen on {failure.filename or broker.wanted_address}: {failure.strerror or failure}{hint}")
 
 
 async def _serve_command(broker: Broker, command: Sequence[str]) -> int:
-    await _start(broker)
-    environment = dict(os.environ) | dict.fromkeys(URL_VARIABLES, broker.url)
-    try:
-        process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None, env=environment)
-    except OSError as failure:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        await _start(broker)
+        environment = dict(os.environ) | dict.fromkeys(URL_VARIABLES, broker.url)
+        try:
+            process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None, env=environment)
+        except OSError as failure:
+            await broker.stop()
+            code = _NOT_FOUND if isinstance(failure, FileNotFoundError) else _NOT_EXECUTABLE
+            _fail(f"cannot run {command[0]}: {failure.strerror}", code)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_forward_signals, signals, process)
+            code = await process.wait()
+            tasks.cancel_scope.cancel()
         await broker.stop()
-        _fail(f"cannot run {command[0]}: {failure.strerror}", _NOT_FOUND)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_forward_signals, process)
-        code = await process.wait()
-        tasks.cancel_scope.cancel()
-    await broker.stop()
     return code if code >= 0 else _SIGNALLED - code
 
 
-async def _forward_signals(process: Process) -> None:
+async def _forward_signals(signals: AsyncIterator[signal.Signals], process: Process) -> None:
     """Pass signals on. A terminal gives its Ctrl-C to the command itself."""
     from_terminal = sys.stdin is not None and sys.stdin.isatty()
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async for received in signals:
-            if not (received is signal.SIGINT and from_terminal):
-                process.send_signal(received)
+    async for received in signals:
+        if not (received is signal.SIGINT and from_terminal):
+            process.send_signal(received)
 
 
 def _fail(text: str, code: int = 1) -> NoReturn:

@@ -33,6 +33,8 @@ OPTIONS: Final = frozenset(("host", "port", "unix", "profile", "log_level", "mem
 _KEYS: Final = OPTIONS | {"vhosts", "users"}
 _USER_KEYS: Final = frozenset(("name", "password", "tags", "permissions"))
 _PERMISSION_KEYS: Final = frozenset(("configure", "write", "read"))
+_OPTION_TYPES: Final[Mapping[str, tuple[type, ...]]] = {"port": (int,), "memory_watermark": (int, str)}
+_TYPE_WORDS: Final[Mapping[type, str]] = {int: "a whole number", str: "a string"}
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _UNITS_SHORT: Final = {"kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -45,6 +47,7 @@ class ConfigError(ValueError):
 class Config:
     """What a configuration file says."""
 
+    path: Path | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     vhosts: tuple[str, ...] = (DEFAULT_VHOST,)
     # None: nothing was said, so there is guest.
@@ -52,8 +55,11 @@ class Config:
 
     def apply(self, core: BrokerCore) -> None:
         """Create the vhosts and users. Whoever lists users means these: guest is gone unless it is listed."""
+        guest = core.users.find(DEFAULT_USER)
         for vhost in self.vhosts:
             core.add_vhost(vhost)
+            if guest is not None:
+                guest.permissions.setdefault(vhost, Permissions())
         if self.users is not None:
             core.users.remove(DEFAULT_USER)
             for user in self.users:
@@ -71,7 +77,7 @@ def load_config(path: Path) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
         raise ConfigError(f"{path}: {failure}") from None
     try:
-        return _read(document)
+        return _read(path, document)
     except ConfigError as failure:
         raise ConfigError(f"{path}: {failure}") from None
 
@@ -89,16 +95,30 @@ def parse_size(text: str | int) -> int:
     return int(float(found[1]) * unit)
 
 
-def _read(document: Mapping[str, object]) -> Config:
+def _read(path: Path, document: Mapping[str, object]) -> Config:
     _refuse_unknown(document, _KEYS, "setting")
-    options = {name: value for name, value in document.items() if name in OPTIONS}
+    options = {name: _option(name, value) for name, value in document.items() if name in OPTIONS}
     vhosts = tuple(_strings(document.get("vhosts", [DEFAULT_VHOST]), "vhosts"))
     if "users" not in document:
-        return Config(options, vhosts)
-    users = document["users"]
-    if not isinstance(users, list):
+        return Config(path, options, vhosts)
+    tables = document["users"]
+    if not isinstance(tables, list):
         raise ConfigError("users must be tables: [[users]]")
-    return Config(options, vhosts, tuple(_user(entry, vhosts) for entry in users))
+    users: dict[str, User] = {}
+    for table in tables:
+        user = _user(table, vhosts)
+        if user.name in users:
+            raise ConfigError(f"user '{user.name}' is there twice")
+        users[user.name] = user
+    return Config(path, options, vhosts, tuple(users.values()))
+
+
+def _option(name: str, value: object) -> object:
+    """Check the type; which values there are is the command line's affair."""
+    wanted = _OPTION_TYPES.get(name, (str,))
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise ConfigError(f"{name} must be {' or '.join(_TYPE_WORDS[kind] for kind in wanted)}")
+    return value
 
 
 def _user(entry: object, vhosts: tuple[str, ...]) -> User:
@@ -112,6 +132,9 @@ def _user(entry: object, vhosts: tuple[str, ...]) -> User:
     if "permissions" in table:
         given = _table(table["permissions"], f"permissions of user '{name}'")
         permissions = {vhost: _permissions(rights, name, vhost) for vhost, rights in given.items()}
+        for vhost in given:
+            if vhost not in (DEFAULT_VHOST, *vhosts):
+                raise ConfigError(f"permissions of user '{name}' in vhost '{vhost}': vhosts does not list it")
     return User(name, hash_password(password), tuple(_strings(table.get("tags", []), "tags")), permissions)
 
 
