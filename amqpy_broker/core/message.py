@@ -10,6 +10,9 @@ class Message(ABC):
 
     __slots__ = ()
 
+    # Octets it holds in memory, without the objects around them. A plain attribute: queues count with every message.
+    memory_size: int
+
     @property
     @abstractmethod
     def exchange(self) -> str:
@@ -24,11 +27,6 @@ class Message(ABC):
     @abstractmethod
     def body_size(self) -> int:
         """Octets of the body."""
-
-    @property
-    @abstractmethod
-    def memory_size(self) -> int:
-        """Octets it holds in memory, without the objects around them."""
 
     @property
     @abstractmethod

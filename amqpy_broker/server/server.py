@@ -11,6 +11,7 @@ from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.limits import CONNECTIONS_MAX
 from amqpy_broker.server.deadlines import Deadlines
 from amqpy_broker.server.session import ClientSession
+from amqpy_broker.server.unix import listen_on_unix, remove_unix
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class Server:
         finally:
             with anyio.CancelScope(shield=True):
                 await _close_all(listeners)
+            if self._unix_path is not None:
+                remove_unix(self._unix_path)
 
     def stop(self) -> None:
         """End `run`: no new clients, and a word to those that are there."""
@@ -82,7 +85,7 @@ class Server:
             listeners += [listener for listener in tcp.listeners if isinstance(listener, SocketListener)]
             self.port = int(tcp.extra(SocketAttribute.local_port))
             if self._unix_path is not None:
-                listeners.append(await anyio.create_unix_listener(self._unix_path))
+                listeners.append(await listen_on_unix(self._unix_path))
         except BaseException:
             await _close_all(listeners)
             raise

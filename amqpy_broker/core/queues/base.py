@@ -62,12 +62,11 @@ class Consumer(ABC):
         """Say whether prefetch and the connection's output leave room for a delivery."""
 
     @abstractmethod
-    def deliver(self, queued: QueuedMessage) -> bool:
-        """Send a delivery that will be acknowledged; say whether there is room for another."""
+    def deliver(self, message: Message, redelivered: bool, queued: QueuedMessage | None) -> bool:
+        """Send a delivery; say whether there is room for another.
 
-    @abstractmethod
-    def deliver_settled(self, message: Message, *, redelivered: bool) -> bool:
-        """Send a delivery that needs no acknowledgement; say whether there is room for another."""
+        `queued` is what will be settled or requeued; None if the consumer does not acknowledge.
+        """
 
     @abstractmethod
     def cancelled(self) -> None:

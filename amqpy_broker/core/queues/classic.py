@@ -72,9 +72,12 @@ class ClassicQueue(Queue):
             return
         consumer = takers[0]
         if consumer.no_ack:
-            has_room = consumer.deliver_settled(message, redelivered=False)
+            has_room = consumer.deliver(message, False, None)
         else:
-            has_room = self._hand_out(self._place(message), consumer)
+            queued = self._place(message)
+            queued.consumer = consumer
+            self._unacked_count += 1
+            has_room = consumer.deliver(message, False, queued)
         if not has_room:
             takers.popleft()
             consumer.waiting = True
@@ -154,11 +157,6 @@ class ClassicQueue(Queue):
         self._bytes += message.memory_size + _OVERHEAD
         return QueuedMessage(message, self, self._next_position)
 
-    def _hand_out(self, queued: QueuedMessage, consumer: Consumer) -> bool:
-        self._unacked_count += 1
-        queued.consumer = consumer
-        return consumer.deliver(queued)
-
     def _pop_ready(self) -> QueuedMessage | None:
         if self._returned:
             return heappop(self._returned)
@@ -174,9 +172,11 @@ class ClassicQueue(Queue):
             consumer = takers[0]
             if consumer.no_ack:
                 self._bytes -= queued.message.memory_size + _OVERHEAD
-                has_room = consumer.deliver_settled(queued.message, redelivered=queued.redelivered)
+                has_room = consumer.deliver(queued.message, queued.redelivered, None)
             else:
-                has_room = self._hand_out(queued, consumer)
+                queued.consumer = consumer
+                self._unacked_count += 1
+                has_room = consumer.deliver(queued.message, queued.redelivered, queued)
             if not has_room:
                 takers.popleft()
                 consumer.waiting = True

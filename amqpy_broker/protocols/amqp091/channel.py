@@ -148,7 +148,8 @@ class Channel:
             or size > largest
         ):
             return at, None
-        header = self._read_header(buffer[at + HEAD_SIZE : header_end])
+        payload = buffer[at + HEAD_SIZE : header_end]
+        header = self.session.header_memo.get(payload) or self._read_header(payload)
         content_end = header_end + 1
         if header.body_size:
             if end - content_end < HEAD_SIZE:
@@ -169,7 +170,7 @@ class Channel:
             raise UnexpectedFrame("expected method frame, got non method frame instead")
         if self._header is not None:
             raise self.expected_content()
-        header = self._read_header(payload)
+        header = self.session.header_memo.get(payload) or self._read_header(payload)
         if header.body_size == 0:
             self._finish(header, frame)
             return
@@ -223,9 +224,6 @@ class Channel:
 
     def _read_header(self, payload: bytes) -> ContentHeader:
         memo = self.session.header_memo
-        header = memo.get(payload)
-        if header is not None:
-            return header
         try:
             header = ContentHeader(payload)
         except MalformedContent:
@@ -251,30 +249,48 @@ class Channel:
 
     def publish(self, publish: Publish, message: FramedMessage) -> None:
         """Route a message, and hand it to its queues."""
-        if not publish.is_current(self.vhost):
-            publish.resolve(self.vhost, self.session.actor)
-        if message.header.suspect:
-            self._check(message.header)
-        queues = publish.queues
-        if queues is None:
-            queues = self._route_by_headers(publish, message)
+        queues = self._queues_for(publish, message)
         if self.transaction is not None:
             self.transaction.add_publish(PendingPublish(message, queues))
             return
-        self.deliver_to(queues, message)
-        confirms = self.confirms
-        if confirms is not None:
-            if not confirms.pending:
-                confirms.pending = True
-                self.session.confirming.append(self)
-            confirms.published += 1
-
-    def deliver_to(self, queues: tuple[Queue, ...], message: FramedMessage) -> None:
-        """Hand a message to its queues, or return it if there are none and it is mandatory."""
         for queue in queues:
             queue.enqueue(message)
-        if not queues and message.publish.mandatory:
-            self._return(message)
+        if not queues and publish.mandatory:
+            self.return_unroutable(message)
+        if self.confirms is not None:
+            self.count_publishes(1)
+
+    def _queues_for(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
+        vhost = self.vhost
+        if publish.generation != vhost.generation:
+            publish.resolve(vhost, self.session.actor)
+        if message.header.suspect:
+            self._check(message.header)
+        queues = publish.queues
+        return self._route_by_headers(publish, message) if queues is None else queues
+
+    def route_repeats(self, publish: Publish, header: ContentHeader) -> tuple[Queue, ...] | None:
+        """Find the queues of any message with this publish and header; None if each must be looked at by itself.
+
+        Raises:
+            AmqpError: there is no way for it any more.
+        """
+        if self.publishing is not None or self.transaction is not None or header.suspect:
+            return None
+        if publish.generation != self.vhost.generation:
+            publish.resolve(self.vhost, self.session.actor)
+        # What must be returned is not worth a short way.
+        return None if publish.mandatory and not publish.queues else publish.queues
+
+    def count_publishes(self, count: int) -> None:
+        """Remember how many publishes are to be confirmed."""
+        confirms = self.confirms
+        if confirms is None or not count:
+            return
+        if not confirms.pending:
+            confirms.pending = True
+            self.session.confirming.append(self)
+        confirms.published += count
 
     def _check(self, header: ContentHeader) -> None:
         profile = self.session.broker.profile
@@ -301,7 +317,7 @@ class Channel:
             raise InternalError("") from None
         return self.vhost.route(publish.exchange, publish.routing_key, headers).queues
 
-    def _return(self, message: FramedMessage) -> None:
+    def return_unroutable(self, message: FramedMessage) -> None:
         """Return an unroutable message to its publisher [basic.publish.mandatory]."""
         self.reply(commands.Basic.Return, NO_ROUTE, "NO_ROUTE", message.exchange, message.routing_key)
         self.session.output.write(message.frames_for(self.number, self.session.payload_max))

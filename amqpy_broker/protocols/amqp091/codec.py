@@ -11,7 +11,7 @@ from typing import Final
 from pamqp import base, commands, common, decode, encode
 
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
-from amqpy_broker.core.erlang_terms import format_p
+from amqpy_broker.core.erlang_terms import format_w
 from amqpy_broker.core.errors import FrameError
 from amqpy_broker.core.limits import SHORT_STRING_MAX_BYTES
 from amqpy_broker.protocols.amqp091.frames import METHOD, pack_frame
@@ -77,7 +77,7 @@ def decode_method(payload: bytes) -> Method:
     try:
         arguments = _read_fields(payload, frame)
     except (ValueError, IndexError, error):
-        raise FrameError(f"cannot decode {format_p(payload)}") from None
+        raise FrameError(f"cannot decode {format_w(payload[_INDEX.size :])}") from None
     return Method(index, frame, arguments)
 
 
@@ -100,8 +100,8 @@ def _read_fields(payload: bytes, frame: base.Frame) -> Arguments:
         setattr(frame, name, value)
     if bit >= 0:
         at += 1
-    if at > len(payload):
-        raise MalformedTable("the method is longer than its frame")
+    if at != len(payload):
+        raise MalformedTable("the method is not as long as its frame")
     return arguments
 
 

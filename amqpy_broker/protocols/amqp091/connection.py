@@ -41,6 +41,7 @@ from amqpy_broker.core.limits import (
 from amqpy_broker.core.memory import BLOCKED_REASON
 from amqpy_broker.protocols.amqp091.channel import Channel, Session
 from amqpy_broker.protocols.amqp091.codec import Method, UnknownMethod, decode_method, method_frame, method_index
+from amqpy_broker.protocols.amqp091.content import ContentHeader, FramedMessage
 from amqpy_broker.protocols.amqp091.frames import (
     BODY,
     ENVELOPE_SIZE,
@@ -60,15 +61,20 @@ from amqpy_broker.protocols.amqp091.heartbeats import Heartbeats
 from amqpy_broker.protocols.amqp091.methods import HANDLERS, basic
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.protocols.amqp091.publishes import Publish
+from amqpy_broker.protocols.amqp091.repeats import Repeat
 from amqpy_broker.protocols.amqp091.replies import channel_close, connection_close
 
 logger = logging.getLogger(__name__)
 
 _HEADER_SIZE: Final = 8
 _PUBLISH: Final = commands.Basic.Publish.index
-# basic.ack: class, method, delivery tag, multiple
-_ACK: Final = Struct(">IQB")
 _ACK_INDEX: Final = commands.Basic.Ack.index
+_ACK_START: Final = _ACK_INDEX.to_bytes(4, "big")
+# basic.ack, after its class and method: delivery tag, multiple; and the end of its frame.
+_ACK: Final = Struct(">QBB")
+_ACK_SIZE: Final = 13
+_ACK_FRAME_SIZE: Final = _ACK_SIZE + ENVELOPE_SIZE
+_ACK_TAG_AT: Final = HEAD_SIZE + len(_ACK_START)
 _NEVER: Final = float("inf")
 _CHANNEL_OPEN: Final = commands.Channel.Open.index
 _CHANNEL_CLOSE: Final = commands.Channel.Close.index
@@ -113,6 +119,10 @@ class Connection:
         # Channels that we closed, and whose close-ok is still to come.
         self._closing_channels: set[int] = set()
         self._publish_memo: dict[bytes, Publish] = {}
+        # The last publish and header that were looked up, and what they became when they came twice.
+        self._last_publish: Publish | None = None
+        self._last_header: ContentHeader | None = None
+        self._repeat: Repeat | None = None
         # Octets that do not make a frame yet, and how many are needed at least.
         self._held: list[bytes] = []
         self._held_size = 0
@@ -234,17 +244,20 @@ class Connection:
             at = _HEADER_SIZE
             self.state = State.HANDSHAKE
             self._handshake.receive_header(buffer[:at])
+        if self._repeat is not None:
+            at = self._receive_repeats(self._repeat, buffer, at, len(buffer))
         return self._receive_frames(buffer, at)
 
     def _receive_frames(self, buffer: bytes, at: int) -> int:  # noqa: PLR0912 - the hot path, unrolled
         end = len(buffer)
         memo = self._publish_memo
         channels = self._channels
+        payload_max = self._payload_max
         while end - at >= HEAD_SIZE:
             frame_type, number, size = _unpack_head(buffer, at)
             stop = at + HEAD_SIZE + size
-            if size > self._payload_max:
-                raise bad_frame(frame_type, b"", (Atom("frame_too_large"), size, self._payload_max))
+            if size > payload_max:
+                raise bad_frame(frame_type, b"", (Atom("frame_too_large"), size, payload_max))
             if stop >= end:
                 self._needed_size = stop + 1 - at
                 return at
@@ -255,17 +268,16 @@ class Connection:
             channel = channels.get(number)
             if channel is None:
                 self._receive_elsewhere(frame_type, number, buffer[start + HEAD_SIZE : stop])
+                payload_max = self._payload_max
             elif frame_type != METHOD:
                 self._receive_content(channel, frame_type, buffer[start:at])
             elif channel.publishing is not None:
                 self._fail(channel.expected_content(), _PUBLISH)
             else:
                 try:
-                    if size == _ACK.size:
-                        index, tag, multiple = _unpack_ack(buffer, start + HEAD_SIZE)
-                        if index == _ACK_INDEX:
-                            channel.settle(tag, multiple=bool(multiple & 1))
-                            continue
+                    if size == _ACK_SIZE and buffer.startswith(_ACK_START, start + HEAD_SIZE):
+                        at = self._receive_acks(channel, buffer, start, end)
+                        continue
                     payload = buffer[start + HEAD_SIZE : stop]
                     publish = memo.get(payload)
                     if publish is None:
@@ -277,9 +289,57 @@ class Connection:
                     at, message = channel.take_content(publish, buffer, at, end)
                     if message is not None:
                         channel.publish(publish, message)
+                        if publish is self._last_publish and message.header is self._last_header:
+                            self._repeat = Repeat(channel, message, buffer[start:at])
+                            at = self._receive_repeats(self._repeat, buffer, at, end)
+                        else:
+                            self._last_publish, self._last_header = publish, message.header
                 except AmqpError as refusal:
                     self._refuse(channel, refusal, index)
         self._needed_size = HEAD_SIZE
+        return at
+
+    def _receive_acks(self, channel: Channel, buffer: bytes, at: int, end: int) -> int:
+        """Take an acknowledgement and those that follow it: they come in flocks."""
+        start = buffer[at : at + _ACK_TAG_AT]
+        settle_one = channel.deliveries.settle_one
+        in_transaction = channel.transaction is not None
+        try:
+            while end - at >= _ACK_FRAME_SIZE and buffer.startswith(start, at):
+                tag, multiple, frame_end = _unpack_ack(buffer, at + _ACK_TAG_AT)
+                if frame_end != FRAME_END:
+                    break
+                at += _ACK_FRAME_SIZE
+                if in_transaction or multiple & 1:
+                    channel.settle(tag, multiple=bool(multiple & 1))
+                else:
+                    settle_one(tag)
+        except AmqpError as refusal:
+            self._refuse(channel, refusal, _ACK_INDEX)
+        return at
+
+    def _receive_repeats(self, repeat: Repeat, buffer: bytes, at: int, end: int) -> int:
+        """Take publishes that differ from the last one in nothing but the body, as long as there are any."""
+        prefix, content_at, size = repeat.prefix, repeat.content_at, repeat.size
+        channel, publish, header, number = repeat.channel, repeat.publish, repeat.header, repeat.channel.number
+        count = 0
+        try:
+            queues = channel.route_repeats(publish, header)
+            if queues is None:
+                return at
+            while buffer.startswith(prefix, at):
+                stop = at + size
+                if stop > end or buffer[stop - 1] != FRAME_END:
+                    break
+                message = FramedMessage(publish, header, buffer[at + content_at : stop], number)
+                at = stop
+                count += 1
+                for queue in queues:
+                    queue.enqueue(message)
+        except AmqpError:
+            # No longer allowed: the slow path tells why.
+            return at
+        channel.count_publishes(count)
         return at
 
     def _receive_method(self, channel: Channel, index: int, payload: bytes) -> Publish | None:
@@ -430,6 +490,7 @@ class Connection:
 
     def _drop_channel(self, channel: Channel) -> None:
         del self._channels[channel.number]
+        self._repeat = self._last_publish = None
         channel.send_confirms()
         channel.remove_consumers()
         channel.release()
@@ -505,6 +566,7 @@ class Connection:
             return
         channels = tuple(self._channels.values())
         self._channels.clear()
+        self._repeat = None
         self._closing_channels.clear()
         for channel in channels:
             channel.send_confirms()

@@ -126,7 +126,7 @@ def _plan(flags: int) -> tuple[tuple[int, int], ...]:
 class FramedMessage(Message):
     """A message as AMQP 0-9-1 brought it: what was published where, and its content frames on some channel."""
 
-    __slots__ = ("channel", "frames", "header", "publish")
+    __slots__ = ("channel", "frames", "header", "memory_size", "publish")
 
     def __init__(self, publish: Publish, header: ContentHeader, frames: bytes, channel: int) -> None:
         self.publish = publish
@@ -135,6 +135,7 @@ class FramedMessage(Message):
         self.frames = frames
         # The channel number in those envelopes.
         self.channel = channel
+        self.memory_size = len(frames)
 
     @property
     def exchange(self) -> str:
@@ -150,11 +151,6 @@ class FramedMessage(Message):
     def body_size(self) -> int:
         """Octets of the body."""
         return self.header.body_size
-
-    @property
-    def memory_size(self) -> int:
-        """Octets it holds in memory."""
-        return len(self.frames)
 
     @property
     def persistent(self) -> bool:

@@ -215,20 +215,31 @@ class ChannelConsumer(Consumer):
         own_room = not self.prefetch_count or self.unacked_count < self.prefetch_count
         return own_room and not self._deliveries.full
 
-    def deliver(self, queued: QueuedMessage) -> bool:
-        """Send a delivery that will be acknowledged; say whether there is room for another."""
-        deliveries = self._deliveries
+    def deliver(self, message: Message, redelivered: bool, queued: QueuedMessage | None) -> bool:
+        """Send a delivery; say whether there is room for another."""
+        assert isinstance(message, FramedMessage)
+        deliveries, output = self._deliveries, self._output
         deliveries.last_tag = tag = deliveries.last_tag + 1
+        frames, frames_size = message.frames, message.memory_size
+        if message.channel != deliveries.channel or frames_size > deliveries.payload_max:
+            frames = message.frames_for(deliveries.channel, deliveries.payload_max)
+        address = message.publish.address
+        pieces = output.pieces
+        if not pieces:
+            output.wake()
+        pieces += (self._heads[len(address)], _pack_tag(tag, redelivered), address, frames)
+        output.size = size = output.size + frames_size + _HEAD_BYTES
+        if size > HIGH_WATERMARK_BYTES:
+            output.park(self)
+        if queued is None:
+            return size <= HIGH_WATERMARK_BYTES
         deliveries.unacked[tag] = queued
         self.unacked_count = count = self.unacked_count + 1
-        has_room = self._send(queued.message, tag, queued.redelivered)
-        return has_room and count != self.prefetch_count and not (deliveries.global_prefetch_count and deliveries.full)
-
-    def deliver_settled(self, message: Message, *, redelivered: bool) -> bool:
-        """Send a delivery that needs no acknowledgement; say whether there is room for another."""
-        deliveries = self._deliveries
-        deliveries.last_tag = tag = deliveries.last_tag + 1
-        return self._send(message, tag, redelivered)
+        return (
+            size <= HIGH_WATERMARK_BYTES
+            and count != self.prefetch_count
+            and not (deliveries.global_prefetch_count and deliveries.full)
+        )
 
     def cancelled(self) -> None:
         """Learn that the queue is gone, and say so if the client understands it."""
@@ -236,23 +247,6 @@ class ChannelConsumer(Consumer):
         deliveries.consumers.pop(self.tag, None)
         if deliveries.notifies_cancel:
             self._output.write(method_frame(deliveries.channel, commands.Basic.Cancel, self.tag, True))
-
-    def _send(self, message: Message, tag: int, redelivered: bool) -> bool:
-        assert isinstance(message, FramedMessage)
-        deliveries, output = self._deliveries, self._output
-        frames = message.frames
-        if message.channel != deliveries.channel or len(frames) > deliveries.payload_max:
-            frames = message.frames_for(deliveries.channel, deliveries.payload_max)
-        address = message.publish.address
-        pieces = output.pieces
-        if not pieces:
-            output.wake()
-        pieces += (self._heads[len(address)], _pack_tag(tag, redelivered), address, frames)
-        output.size = size = output.size + len(frames) + _HEAD_BYTES
-        if size > HIGH_WATERMARK_BYTES:
-            output.park(self)
-            return False
-        return True
 
 
 def unknown_tag(tag: int) -> PreconditionFailed:

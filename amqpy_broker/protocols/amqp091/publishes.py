@@ -20,10 +20,10 @@ class Publish:
     """A decoded basic.publish with its route, which is good as long as the vhost's generation stays."""
 
     __slots__ = (
-        "_generation",
         "address",
         "exchange",
         "exchange_name",
+        "generation",
         "immediate",
         "mandatory",
         "queues",
@@ -40,7 +40,8 @@ class Publish:
         self.exchange: Exchange | None = None
         # None: the headers decide, so each message is routed by itself.
         self.queues: tuple[Queue, ...] | None = None
-        self._generation = _NEVER
+        # The vhost's generation that the route is good for.
+        self.generation = _NEVER
 
     def resolve(self, vhost: VirtualHost, actor: Actor) -> Exchange:
         """Find the exchange, check permission, and remember the route if it is the same for every message.
@@ -53,9 +54,5 @@ class Publish:
         exchange = self.exchange = vhost.exchange_for_publish(actor, self.exchange_name)
         routed = vhost.route(exchange, self.routing_key)
         self.queues = routed.queues if routed.whatever_headers else None
-        self._generation = vhost.generation
+        self.generation = vhost.generation
         return exchange
-
-    def is_current(self, vhost: VirtualHost) -> bool:
-        """Say whether the route still holds."""
-        return self._generation == vhost.generation

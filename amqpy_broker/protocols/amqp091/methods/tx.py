@@ -26,10 +26,13 @@ def commit(channel: Channel, method: Method) -> None:
     transaction.clear()
     lost = False
     for publish in publishes:
-        alive = tuple(queue for queue in publish.queues if not queue.deleted)
-        lost = lost or len(alive) < len(publish.queues)
-        if alive or not publish.queues:
-            channel.deliver_to(alive, publish.message)
+        for queue in publish.queues:
+            if queue.deleted:
+                lost = True
+            else:
+                queue.enqueue(publish.message)
+        if not publish.queues and publish.message.publish.mandatory:
+            channel.return_unroutable(publish.message)
     for settlement in settlements:
         channel.apply_settlement(settlement.deliveries, requeue=settlement.requeue)
     if lost and channel.session.broker.profile.refuses_partial_tx:
