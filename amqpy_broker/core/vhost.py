@@ -126,7 +126,7 @@ class VirtualHost:
     def delete_exchange(self, actor: Actor, name: str, *, if_unused: bool) -> None:
         """Delete an exchange; one that is not there is fine, as in RabbitMQ."""
         refuse_default_exchange(name)
-        if name.startswith(RESERVED_PREFIX) and name in self._exchanges:
+        if name.startswith(RESERVED_PREFIX):
             raise AccessRefused(f"deletion of system {exchange_text(name, self.name)} not allowed")
         actor.check_exchange("configure", name)
         exchange = self._exchanges.get(name)
@@ -149,8 +149,13 @@ class VirtualHost:
         arguments: Arguments,
     ) -> Queue:
         """Create a queue, or find that it is there and the same; an empty name asks for a new one [queue.declare]."""
-        if not name:
+        if name:
+            # Even if there is such a queue: nobody declares a server-named one again [queue.declare.queue:reserved].
+            refuse_reserved("queue", name)
+        else:
             name = self._names.unique("amq.gen-")
+        # What ends with its connection does not outlive the broker, and RabbitMQ says so.
+        durable = durable and not exclusive
         actor.check_queue("configure", name)
         existing = self._queues.get(name)
         owner = actor.owner if exclusive else None
@@ -159,8 +164,6 @@ class VirtualHost:
                 raise locked(existing)
             _check_same_queue(existing, durable, auto_delete, stored_arguments(arguments, self.profile))
             return existing
-        if not name.startswith("amq.gen-"):
-            refuse_reserved("queue", name)
         check_queue_type(arguments, queue_text(name, self.name))
         for argument in NOT_YET.intersection(arguments):
             logger.warning("%s: argument %s has no effect in this version", queue_text(name, self.name), argument)
@@ -220,20 +223,19 @@ class VirtualHost:
     def bind_queue(self, actor: Actor, queue_name: str, exchange_name: str, key: str, arguments: Arguments) -> None:
         """Bind a queue; doing it twice is fine [queue.bind.queue:duplicates]."""
         self._check_queue_binding(actor, queue_name, exchange_name)
-        queue = self.find_queue(queue_name, actor)
-        self._bind(self.find_exchange(exchange_name), queue, key, arguments)
+        source = self.find_exchange(exchange_name)
+        # What is wrong with the arguments is said before anything about locks.
+        if queue_name in self._queues:
+            source.check_binding(arguments)
+        self._bind(source, self.find_queue(queue_name, actor), key, arguments)
 
     def unbind_queue(self, actor: Actor, queue_name: str, exchange_name: str, key: str, arguments: Arguments) -> None:
-        """Remove a binding; one that is not there is fine, as in RabbitMQ."""
+        """Remove a binding; if it is not there, nor its queue, nor its exchange, that is fine, as in RabbitMQ."""
         self._check_queue_binding(actor, queue_name, exchange_name)
-        queue = self._queues.get(queue_name)
-        exchange = self._exchanges.get(exchange_name)
-        if queue is not None and queue.owner is not None and queue.owner is not actor.owner:
-            raise locked(queue)
-        if queue is None or exchange is None:
-            missing = queue_text(queue_name, self.name) if queue is None else exchange_text(exchange_name, self.name)
-            raise NotFound(f"no {missing}")
-        self._unbind(exchange, queue, key, arguments)
+        binding = self._find_binding(exchange_name, self._queues.get(queue_name), key, arguments)
+        if binding is not None:
+            self.find_queue(queue_name, actor)
+            self._unbind(binding)
 
     def bind_exchange(self, actor: Actor, to: str, source: str, key: str, arguments: Arguments) -> None:
         """Bind an exchange to another (https://www.rabbitmq.com/docs/e2e)."""
@@ -241,9 +243,11 @@ class VirtualHost:
         self._bind(self.find_exchange(source), self.find_exchange(to), key, arguments)
 
     def unbind_exchange(self, actor: Actor, to: str, source: str, key: str, arguments: Arguments) -> None:
-        """Remove a binding between exchanges."""
+        """Remove a binding between exchanges; one that is not there is fine."""
         self._check_exchange_binding(actor, to, source)
-        self._unbind(self.find_exchange(source), self.find_exchange(to), key, arguments)
+        binding = self._find_binding(source, self._exchanges.get(to), key, arguments)
+        if binding is not None:
+            self._unbind(binding)
 
     # --- routing ----------------------------------------------------------------------------------------------------
 
@@ -296,9 +300,9 @@ class VirtualHost:
         actor.check_exchange("read", exchange_name)
 
     def _check_exchange_binding(self, actor: Actor, to: str, source: str) -> None:
+        actor.check_exchange("write", to)
         refuse_default_exchange(to)
         refuse_default_exchange(source)
-        actor.check_exchange("write", to)
         actor.check_exchange("read", source)
 
     def _bind(self, source: Exchange, to: Destination, key: str, arguments: Arguments) -> None:
@@ -308,12 +312,14 @@ class VirtualHost:
             self._bindings_to.setdefault(to, []).append(binding)
             self.generation += 1
 
-    def _unbind(self, source: Exchange, to: Destination, key: str, arguments: Arguments) -> None:
-        binding = source.find_binding(to, key, arguments)
-        if binding is not None:
-            self._forget_binding_to(binding)
-            self._remove_binding(source, binding)
-            self.generation += 1
+    def _find_binding(self, source: str, to: Destination | None, key: str, arguments: Arguments) -> Binding | None:
+        exchange = self._exchanges.get(source)
+        return None if exchange is None or to is None else exchange.find_binding(to, key, arguments)
+
+    def _unbind(self, binding: Binding) -> None:
+        self._forget_binding_to(binding)
+        self._remove_binding(self._exchanges[binding.source], binding)
+        self.generation += 1
 
     def _remove_binding(self, source: Exchange, binding: Binding) -> None:
         source.remove_binding(binding)

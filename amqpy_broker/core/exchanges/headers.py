@@ -91,16 +91,21 @@ def _holds(header: Argument | None, wanted: Argument, equal: Callable[[Argument,
 
 
 def _equal_by_value(header: Argument, wanted: Argument) -> bool:
-    """3.x compares Erlang terms with `==`: 1, 1.0 and the timestamp 1 are equal."""
-    return header.value == wanted.value and isinstance(header.value, bool) == isinstance(wanted.value, bool)
+    """3.x compares Erlang terms with `==`: 1, 1.0 and the timestamp 1 are equal, and so are text and its octets."""
+    if header.kind == wanted.kind:
+        return header.value == wanted.value
+    ours, theirs = term(header.value), term(wanted.value)
+    return ours == theirs and isinstance(ours, bool) == isinstance(theirs, bool)
 
 
 def _equal_by_type(header: Argument, wanted: Argument) -> bool:
-    """4.x compares after grouping the wire types: integers with integers, floats with floats."""
+    """4.x groups the wire types and compares within a group: integers, floats, text."""
     return _group(header.kind) == _group(wanted.kind) and _equal_by_value(header, wanted)
 
 
 def _group(kind: str) -> str:
     if kind in _INTEGERS and kind != "timestamp":
         return "integer"
-    return "float" if kind in _FLOATS else kind
+    if kind in _FLOATS:
+        return "float"
+    return "longstr" if kind == "binary" else kind

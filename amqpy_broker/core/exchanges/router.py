@@ -43,7 +43,8 @@ def route(exchange: Exchange, routing_key: str, headers: Arguments, exchanges: M
 def _step(exchange: Exchange, routing_key: str, headers: Arguments, exchanges: Mapping[str, Exchange]) -> Matched:
     matched: Matched = {}
     exchange.route(routing_key, headers, matched)
-    if not matched and exchange.alternate is not None:
+    # An empty name is not the default exchange here: RabbitMQ finds nothing under it.
+    if not matched and exchange.alternate:
         alternate = exchanges.get(exchange.alternate)
         if alternate is not None:
             matched[alternate] = None

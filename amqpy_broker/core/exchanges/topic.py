@@ -58,9 +58,11 @@ class TopicExchange(Exchange):
             child = children.get(ANY_WORDS)
             if child is not None:
                 for rest in range(at, count + 1):
-                    if (child, rest) not in visited:
-                        visited.add((child, rest))
-                        to_visit.append((child, rest))
+                    # Who came here before went on from here to the last word.
+                    if (child, rest) in visited:
+                        break
+                    visited.add((child, rest))
+                    to_visit.append((child, rest))
 
     def _index(self, binding: Binding) -> None:
         node = self._root
