@@ -23,19 +23,40 @@ _REPLIES = {"basic.get": ("basic.get-ok", "basic.get-empty")}
 
 
 class Link(Protocol):
-    """What a channel needs of its connection."""
+    """The connection of a channel, as seen from the channel and through it."""
 
     label: str
     transcript: Transcript
     frame_max: int
     is_closed: bool
+    is_ending: bool
+    answers_close: bool
     shows_framing: bool
+
+    @property
+    def zero(self) -> Channel: ...
+
+    def channel(self, number: int | None = None) -> Channel: ...
+
+    def bare_channel(self, number: int | None = None) -> Channel: ...
+
+    def probe_channel(self) -> Channel: ...
 
     def raw(self, data: bytes) -> None: ...
 
+    def raw_seen(self, data: bytes, remark: str = "") -> None: ...
+
+    def frame(self, kind: int, channel: int, payload: bytes) -> None: ...
+
     def read_one(self, deadline: float) -> bool: ...
 
-    def probe_channel(self) -> Channel: ...
+    def await_close_method(self) -> None: ...
+
+    def await_closed(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def drop(self) -> None: ...
 
 
 class Channel:
@@ -58,10 +79,14 @@ class Channel:
 
     def send(self, name: str, **fields: Value) -> None:
         """Send a method and go on."""
+        if self.connection.is_closed:
+            return
         self._write("> " + show_sent(name, fields))
         self.send_unseen(name, **fields)
 
     def send_unseen(self, name: str, **fields: Value) -> None:
+        if name in ("connection.close", "connection.close-ok"):
+            self.connection.is_ending = True
         if name == "confirm.select" and not self._is_confirming:
             self._is_confirming = True
             self._published.clear()
@@ -91,11 +116,13 @@ class Channel:
         frame_size: int | None = None,
     ) -> None:
         """Publish a message; `to` is the routing key, `properties` may be the raw bytes with their flags."""
+        if self.connection.is_closed:
+            return
         content = body.encode() if isinstance(body, str) else body
         fields: dict[str, Value] = {"exchange": exchange, "routing_key": to}
         fields |= {name: True for name, value in (("mandatory", mandatory), ("immediate", immediate)) if value}
         raw = properties if isinstance(properties, bytes) else wire.encode_properties(properties or {})
-        shown = show_sent("", properties) if isinstance(properties, dict) else ""
+        shown = show_sent("", properties or {}) if not isinstance(properties, bytes) else f" raw {raw.hex()}"
         self._write(f"> {show_sent('basic.publish', fields)} | {show_body(content)}{shown}")
         self._published.append(content)
         frames = [
@@ -160,19 +187,25 @@ class Channel:
 
     def barrier(self) -> None:
         """Wait until the broker has handled everything sent on this channel, and write down what it said."""
-        if self.is_open and not self.connection.is_closed:
+        if self.is_open and not self.connection.is_closed and not self.connection.is_ending:
             self.call_unseen("channel.flow", active=True)
         self.record_inbox()
 
     def confirms(self) -> None:
         """Wait until every message published on this channel is confirmed, and write down how."""
         deadline = self._deadline()
+        delivered: list[Method] = []
         while len(self._confirmed) < len(self._published):
             method = self._next(deadline)
             if method is None:
                 self._write("! confirms are missing")
                 break
-            self._record(method)
+            if method.name == "basic.deliver":
+                # Where a delivery stands among the confirms is up to chance.
+                delivered.append(method)
+            else:
+                self._record(method)
+        self.inbox.extendleft(reversed(delivered))
         self.show_confirms()
 
     def show_confirms(self) -> None:
@@ -266,6 +299,10 @@ class Channel:
         number = self._published.index(method.content.body) + 1
         if number in self._confirmed:
             self._write(f"! {number} was confirmed before it was returned")
+
+    def note(self, text: str) -> None:
+        """Write down something that was sent in another way."""
+        self._write("> " + text)
 
     def _write(self, text: str) -> None:
         if self.is_quiet:

@@ -40,6 +40,8 @@ class Connection:
         self.frame_max = 131072
         self.channels: dict[int, Channel] = {}
         self.is_closed = False
+        self.is_ending = False
+        self.saw_close = False
         self.answers_close = True
         self.shows_framing = False
         self.shows_heartbeats = False
@@ -123,12 +125,16 @@ class Connection:
 
     def raw_seen(self, data: bytes, remark: str = "") -> None:
         """Send bytes as they are and write them down."""
+        if self.is_closed:
+            return
         shown = data if len(data) <= 60 else data[:60] + b"..."
         self.transcript.add(self.label, ">", f"bytes {shown!r}{remark and ' # ' + remark}")
         self.raw(data)
 
     def frame(self, kind: int, channel: int, payload: bytes) -> None:
         """Send a frame and write it down."""
+        if self.is_closed:
+            return
         shown = repr(payload) if len(payload) <= 60 else f"{len(payload)} bytes"
         self.transcript.add(f"{self.label}.{channel}", ">", f"frame type {kind} {shown}")
         self.raw(wire.frame(kind, channel, payload))
@@ -148,6 +154,12 @@ class Connection:
             return True
         self._take_frame(*found)
         return True
+
+    def await_close_method(self) -> None:
+        """Wait for connection.close, when the scenario itself will answer it."""
+        deadline = time.monotonic() + CLOSE_PATIENCE_S
+        while not self.saw_close and not self.is_closed and self.read_one(deadline):
+            pass
 
     def await_closed(self) -> None:
         """Write down everything until the server closes the socket."""
@@ -194,6 +206,7 @@ class Connection:
         for channel in list(self.channels.values()):
             channel.record_inbox()
         self.transcript.add(f"{self.label}.{method.channel}", "<", show_received(method))
+        self.saw_close = True
         if not self.answers_close:
             return
         self.raw(wire.frame(FRAME_METHOD, 0, wire.method_payload("connection.close-ok")))

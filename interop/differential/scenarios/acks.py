@@ -169,13 +169,15 @@ def a_requeued_message_returns_to_its_place(s: Stage) -> None:
 
 
 @scenario
-def a_requeued_message_goes_to_another_consumer(s: Stage) -> None:
+def a_requeued_message_goes_round_robin(s: Stage) -> None:
     a, b = s.channel(), s.channel()
     q = s.declared_queue(a, messages=1)
     a.call("basic.consume", queue=q, consumer_tag="a")
     a.deliveries(1)
     b.call("basic.consume", queue=q, consumer_tag="b")
     a.send("basic.reject", delivery_tag=1, requeue=True)
+    a.deliveries(1)
+    a.send("basic.reject", delivery_tag=2, requeue=True)
     b.deliveries(1)
 
 

@@ -139,6 +139,7 @@ def the_last_declared_queue_is_meant_by_an_empty_name(s: Stage) -> None:
     a.call("queue.unbind", queue="", exchange="amq.direct", routing_key=f"bound.{q}")
     a.call("queue.purge", queue="")
     a.call("queue.delete", queue="")
+    a.expect("basic.cancel")
 
 
 @scenario

@@ -1,0 +1,140 @@
+"""Compare a broker with RabbitMQ, frame by frame.
+
+    python -m interop.differential                   our broker against a live RabbitMQ 4.0
+    python -m interop.differential --golden          ... against what RabbitMQ answered when it was recorded
+    python -m interop.differential --generated 200   ... in 200 conversations made up at random
+    python -m interop.differential --record          record RabbitMQ's answers anew
+    python -m interop.differential --url amqp://...  another broker instead of ours
+
+The exit code is 1 if anything differs that interop/deviations.toml does not name.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from interop.differential import golden
+from interop.differential.compare import Comparison, compare, read_deviations, show_difference
+from interop.differential.player import Player, Transcripts
+from interop.differential.scenario import Scenario, all_scenarios
+from interop.peers import amqpy, rabbitmq
+from interop.peers.peer import PeerFailedError
+
+RECORDINGS_COUNT = 3
+
+
+def main() -> int:
+    arguments = _parse()
+    scenarios = [scenario for scenario in all_scenarios() if arguments.only in scenario.name]
+    try:
+        if arguments.list:
+            print("\n".join(scenario.name for scenario in scenarios))
+            return 0
+        if arguments.record:
+            return _record(arguments.profile, scenarios)
+        if arguments.generated:
+            return _generated(arguments)
+        return _compare(arguments, scenarios)
+    except PeerFailedError as error:
+        print(error)
+        return 1
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m interop.differential",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--profile", choices=golden.VERSIONS, default="4.0", help="which RabbitMQ to compare with")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only scenarios with this in their name")
+    parser.add_argument("--golden", action="store_true", help="compare with the recorded transcripts")
+    parser.add_argument("--record", action="store_true", help="write the transcripts of a live RabbitMQ to golden/")
+    parser.add_argument("--url", help="play against this broker instead of starting ours")
+    parser.add_argument("--generated", type=int, default=0, metavar="N", help="play N generated conversations")
+    parser.add_argument("--seed", type=int, help="repeat a run of --generated")
+    parser.add_argument("--list", action="store_true", help="name the scenarios and do nothing")
+    parser.add_argument("--show", action="store_true", help="print our transcripts too")
+    return parser.parse_args()
+
+
+@contextmanager
+def _player_of_rabbitmq(profile: str) -> Iterator[Player]:
+    with rabbitmq(profile) as peer:
+        yield from _player(peer.url)
+
+
+@contextmanager
+def _player_of_ours(arguments: argparse.Namespace) -> Iterator[Player]:
+    if arguments.url:
+        yield from _player(arguments.url)
+    else:
+        with amqpy(arguments.profile) as peer:
+            yield from _player(peer.url)
+
+
+def _player(url: str) -> Iterator[Player]:
+    player = Player(url)
+    try:
+        yield player
+    finally:
+        player.close()
+
+
+def _compare(arguments: argparse.Namespace, scenarios: list[Scenario]) -> int:
+    if arguments.golden:
+        theirs = golden.read(arguments.profile)
+    else:
+        with _player_of_rabbitmq(arguments.profile) as player:
+            theirs = player.play_all(scenarios)
+    with _player_of_ours(arguments) as player:
+        ours = player.play_all(scenarios)
+    if arguments.show:
+        for name, lines in ours.items():
+            print("\n".join([f"== {name}", *lines, ""]))
+    result = compare(theirs, ours, read_deviations(arguments.profile))
+    _report(result, theirs, ours)
+    return 0 if result.is_good else 1
+
+
+def _report(result: Comparison, theirs: Transcripts, ours: Transcripts) -> None:
+    for name in result.different:
+        print("\n".join(show_difference(name, theirs[name], ours[name])), end="\n\n")
+    for name, deviation in result.deviating.items():
+        print(f"deviates on purpose: {name}: {deviation.reason}")
+    for name in result.unrecorded:
+        print(f"not recorded: {name}")
+    for deviation in result.stale:
+        print(f"does not deviate any more: {deviation.scenario} in deviations.toml")
+    print(result.summary())
+
+
+def _record(profile: str, scenarios: list[Scenario]) -> int:
+    """Record, several times: what does not come out the same each time is of no use as a reference."""
+    with _player_of_rabbitmq(profile) as player:
+        runs = [player.play_all(scenarios) for _ in range(RECORDINGS_COUNT)]
+    unsteady = [name for name in runs[0] if any(run[name] != runs[0][name] for run in runs)]
+    for name in unsteady:
+        other = next(run[name] for run in runs if run[name] != runs[0][name])
+        print("\n".join(show_difference(name, runs[0][name], other)))
+    golden.write(profile, runs[0])
+    print(f"{len(runs[0])} recorded in {golden.FOLDER / golden.VERSIONS[profile]}, {len(unsteady)} unsteady")
+    return 1 if unsteady else 0
+
+
+def _generated(arguments: argparse.Namespace) -> int:
+    from interop.differential.generated import find_difference
+
+    with _player_of_rabbitmq(arguments.profile) as theirs, _player_of_ours(arguments) as ours:
+        found = find_difference(theirs, ours, count=arguments.generated, seed=arguments.seed)
+    if found is not None:
+        print(found)
+        return 1
+    print(f"{arguments.generated} generated conversations, all identical")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
