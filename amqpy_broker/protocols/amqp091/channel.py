@@ -191,8 +191,7 @@ class Channel:
         if self._missing_bytes:
             self._keep(frame)
             return
-        self._frames.append(frame)
-        self._finish(header, b"".join(self._frames))
+        self._finish(header, b"".join((*self._frames, frame)))
 
     def expected_content(self) -> UnexpectedFrame:
         """Complain that something came in the middle of a content."""

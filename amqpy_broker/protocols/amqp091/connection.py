@@ -53,7 +53,9 @@ from amqpy_broker.protocols.amqp091.frames import (
     HEARTBEAT,
     HEARTBEAT_FRAME,
     METHOD,
+    LostSync,
     bad_frame,
+    lost_sync,
     unexpected_frame,
 )
 from amqpy_broker.protocols.amqp091.handshake import Handshake, SilentClose, Step
@@ -94,7 +96,7 @@ class State(Enum):
     CLOSING = "waits for close-ok"
     # Everything is said; the peer should close the socket now.
     LINGERING = "waits for the peer to close the socket"
-    # Nothing will be said; the socket closes a little later.
+    # Nothing more will be said or listened to; the socket closes a little later.
     SILENT = "closes without a word"
     CLOSED = "is closed"
 
@@ -156,10 +158,13 @@ class Connection:
         if self._held_size < self._needed_size:
             return
         buffer = data if len(self._held) == 1 else b"".join(self._held)
-        # What follows a mistake in the framing cannot be read.
+        # Unless told otherwise, what follows a mistake cannot be read.
         at = len(buffer)
         try:
             at = self._receive(buffer)
+        except LostSync as refusal:
+            self._fail_quietly(refusal)
+            self._stop_listening()
         except AmqpError as refusal:
             self._fail_quietly(refusal)
         except UnknownMethod as refusal:
@@ -180,7 +185,7 @@ class Connection:
         if self._held_size and self.state is not State.CLOSED:
             self._held.append(buffer[at:])
         else:
-            self._held_size = 0
+            self._held_size = self._needed_size = 0
 
     def data_to_send(self) -> bytes:
         """Hand out everything there is to send; the caller sends it now."""
@@ -257,17 +262,20 @@ class Connection:
             frame_type, number, size = _unpack_head(buffer, at)
             stop = at + HEAD_SIZE + size
             if size > payload_max:
-                raise bad_frame(frame_type, b"", (Atom("frame_too_large"), size, payload_max))
+                raise lost_sync(frame_type, b"", (Atom("frame_too_large"), size, payload_max))
             if stop >= end:
                 self._needed_size = stop + 1 - at
                 return at
             if buffer[stop] != FRAME_END:
                 payload = buffer[at + HEAD_SIZE : stop]
-                raise bad_frame(frame_type, payload, (Atom("invalid_frame_end_marker"), buffer[stop]))
+                raise lost_sync(frame_type, payload, (Atom("invalid_frame_end_marker"), buffer[stop]))
             start, at = at, stop + 1
             channel = channels.get(number)
             if channel is None:
-                self._receive_elsewhere(frame_type, number, buffer[start + HEAD_SIZE : stop])
+                try:
+                    self._receive_elsewhere(frame_type, number, buffer[start + HEAD_SIZE : stop])
+                except AmqpError as refusal:
+                    self._fail(refusal, 0)
                 payload_max = self._payload_max
             elif frame_type != METHOD:
                 self._receive_content(channel, frame_type, buffer[start:at])
@@ -383,7 +391,7 @@ class Connection:
 
     def _receive_elsewhere(self, frame_type: int, number: int, payload: bytes) -> None:
         """Take a frame on channel 0, or on a channel that is not open."""
-        if frame_type == HEARTBEAT and number == 0:
+        if (frame_type == HEARTBEAT and number == 0) or self.state is State.CLOSED:
             return
         if self.state in (State.CLOSING, State.LINGERING):
             self._receive_while_closing(frame_type, number, payload)
@@ -532,8 +540,12 @@ class Connection:
         if refusal.at_once:
             self._end()
         else:
-            self.state = State.SILENT
-            self._close_at_s = self._clock.monotonic_s() + SILENT_CLOSE_DELAY_S
+            self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        """Read nothing more, and close the socket a little later: what there is to say may still be sent."""
+        self.state = State.SILENT
+        self._close_at_s = self._clock.monotonic_s() + SILENT_CLOSE_DELAY_S
 
     def _fail_quietly(self, refusal: AmqpError) -> None:
         """Fail outside of a method; in the handshake without a word."""

@@ -39,6 +39,15 @@ def bad_frame(frame_type: int, payload: bytes, reason: Term) -> FrameError:
     return FrameError(_shown(frame_type, payload) + f": {format_p(reason)}")
 
 
+class LostSync(FrameError):
+    """The peer's frames cannot be told apart: nothing that follows can be read."""
+
+
+def lost_sync(frame_type: int, payload: bytes, reason: Term) -> LostSync:
+    """Complain about octets that end, or would never end, in the wrong place (`rabbit_reader:fatal_frame_error/5`)."""
+    return LostSync(_shown(frame_type, payload) + f": {format_p(reason)}")
+
+
 def unexpected_frame(frame_type: int, payload: bytes) -> UnexpectedFrame:
     """Complain about a frame that may not come here (`rabbit_reader:unexpected_frame/3`)."""
     return UnexpectedFrame(_shown(frame_type, payload))
