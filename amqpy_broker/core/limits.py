@@ -5,6 +5,8 @@ from typing import Final
 # --- negotiated with each connection (RabbitMQ's defaults) -----------------------------------------------------------
 CHANNEL_MAX: Final = 2047
 FRAME_SIZE_MAX: Final = 131_072
+# RabbitMQ's ?FRAME_SIZE_FUDGE: some clients forget that a frame's envelope counts, so that much more is let pass.
+FRAME_SIZE_FUDGE: Final = 8
 HEARTBEAT_S: Final = 60
 
 # --- time a peer may take ---------------------------------------------------------------------------------------------
@@ -25,6 +27,8 @@ OUTPUT_LOW_WATERMARK_BYTES: Final = 262_144
 # What one connection may hold in contents that are not complete yet, over all its channels: one message of the largest
 # size and room for the others. RabbitMQ has no such limit.
 UNFINISHED_CONTENT_MAX_BYTES: Final = 256 * 1_048_576
+# What Python adds to a frame that waits for the rest of its content: a body in frames of one octet is mostly this.
+FRAME_OVERHEAD_BYTES: Final = 48
 # The broker counts messages in memory against a watermark; this is RabbitMQ's default share of the machine's memory.
 MEMORY_WATERMARK_SHARE: Final = 0.6
 # Publishers go on when use has fallen below this share of the watermark, so that the alarm does not flutter.

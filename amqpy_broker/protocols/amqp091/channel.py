@@ -24,7 +24,12 @@ from amqpy_broker.core.errors import (
     PreconditionFailed,
     UnexpectedFrame,
 )
-from amqpy_broker.core.limits import HEADER_MEMO_MAX, MEMO_KEY_MAX_BYTES, UNFINISHED_CONTENT_MAX_BYTES
+from amqpy_broker.core.limits import (
+    FRAME_OVERHEAD_BYTES,
+    HEADER_MEMO_MAX,
+    MEMO_KEY_MAX_BYTES,
+    UNFINISHED_CONTENT_MAX_BYTES,
+)
 from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.core.vhost import VirtualHost
 from amqpy_broker.protocols.amqp091.codec import method_frame
@@ -185,6 +190,8 @@ class Channel:
         header = self._header
         if header is None:
             raise self.expected_content()
+        if not payload_size:
+            return
         self._missing_bytes -= payload_size
         if self._missing_bytes < 0:
             raise FrameError("content body frame exceeds remaining content size")
@@ -205,7 +212,7 @@ class Channel:
         assert header is not None
         if header.body_size > self.session.broker.profile.message_size_max:
             return
-        self.session.unfinished_bytes += len(frame)
+        self.session.unfinished_bytes += len(frame) + FRAME_OVERHEAD_BYTES
         if self.session.unfinished_bytes > UNFINISHED_CONTENT_MAX_BYTES:
             raise FrameError(f"unfinished contents of more than {UNFINISHED_CONTENT_MAX_BYTES} octets on a connection")
         self._frames.append(frame)
@@ -217,7 +224,7 @@ class Channel:
         self.publish(publish, FramedMessage(publish, header, frames, self.number))
 
     def _forget_content(self) -> None:
-        self.session.unfinished_bytes -= sum(map(len, self._frames))
+        self.session.unfinished_bytes -= sum(map(len, self._frames)) + FRAME_OVERHEAD_BYTES * len(self._frames)
         self.publishing = self._header = None
         self._frames = []
 

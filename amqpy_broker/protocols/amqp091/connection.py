@@ -32,6 +32,7 @@ from amqpy_broker.core.errors import (
 )
 from amqpy_broker.core.limits import (
     CLOSING_TIMEOUT_S,
+    FRAME_SIZE_FUDGE,
     HANDSHAKE_TIMEOUT_S,
     LINGER_TIMEOUT_S,
     MEMO_KEY_MAX_BYTES,
@@ -261,7 +262,7 @@ class Connection:
         while end - at >= HEAD_SIZE:
             frame_type, number, size = _unpack_head(buffer, at)
             stop = at + HEAD_SIZE + size
-            if size > payload_max:
+            if size > payload_max + FRAME_SIZE_FUDGE:
                 raise lost_sync(frame_type, b"", (Atom("frame_too_large"), size, payload_max))
             if stop >= end:
                 self._needed_size = stop + 1 - at
@@ -361,6 +362,8 @@ class Connection:
         method = decode_method(payload)
         if index == _PUBLISH:
             self._published = True
+            if self._broker.memory.alarm:
+                self.alarm_changed(alarm=True)
             return self._remember(payload, basic.publish(channel, method))
         handler = HANDLERS.get(index)
         if handler is None:
@@ -544,6 +547,8 @@ class Connection:
 
     def _stop_listening(self) -> None:
         """Read nothing more, and close the socket a little later: what there is to say may still be sent."""
+        if self.state is State.CLOSED:
+            return
         self.state = State.SILENT
         self._close_at_s = self._clock.monotonic_s() + SILENT_CLOSE_DELAY_S
 
