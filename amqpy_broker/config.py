@@ -74,7 +74,9 @@ def load_config(path: Path) -> Config:
     """
     try:
         document = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
+    except OSError as failure:
+        raise ConfigError(f"{path}: {failure.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as failure:
         raise ConfigError(f"{path}: {failure}") from None
     try:
         return _read(path, document)
@@ -90,7 +92,7 @@ def parse_size(text: str | int) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(text).lower())
     unit = None if found is None else (_UNITS | _UNITS_SHORT).get(found[2])
-    if found is None or unit is None:
+    if found is None or unit is None or (unit == 1 and "." in found[1]):
         raise ValueError(f"'{text}' is not a size: write bytes, or a number with KB, MB, GB, KiB, MiB or GiB")
     return int(float(found[1]) * unit)
 

@@ -1,0 +1,192 @@
+"""What a configuration file may say."""
+
+from pathlib import Path
+
+import pytest
+
+from amqpy_broker.config import OPTIONS, Config, ConfigError, load_config, parse_size
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.users import Permissions
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "broker.toml"
+
+
+def load(file: Path, text: str) -> Config:
+    file.write_text(text)
+    return load_config(file)
+
+
+def refusal(file: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(file, text)
+    said = str(caught.value)
+    assert said.startswith(f"{file}: ")
+    assert "\n" not in said
+    return said.removeprefix(f"{file}: ")
+
+
+# Options --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_file_says_nothing(file: Path) -> None:
+    config = load(file, "")
+    assert config.options == {}
+    assert config.vhosts == ("/",)
+    assert config.users is None
+
+
+def test_options_are_handed_to_the_command_line_as_they_stand(file: Path) -> None:
+    text = 'host = "0.0.0.0"\nport = 5673\nmemory_watermark = 1000\nprofile = "3.10"\nloop = "trio"'
+    assert load(file, text).options == {
+        "host": "0.0.0.0",
+        "port": 5673,
+        "memory_watermark": 1000,
+        "profile": "3.10",
+        "loop": "trio",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+def test_an_option_of_the_wrong_type_is_refused(name: str, file: Path) -> None:
+    assert refusal(file, f"{name} = true").startswith(f"{name} must be a ")
+    assert refusal(file, f"{name} = []").startswith(f"{name} must be a ")
+
+
+def test_a_port_is_a_whole_number(file: Path) -> None:
+    assert refusal(file, 'port = "5672"') == "port must be a whole number"
+    assert refusal(file, "port = 5672.0") == "port must be a whole number"
+
+
+def test_an_unknown_setting_is_refused_and_the_known_ones_are_listed(file: Path) -> None:
+    assert refusal(file, "prot = 5672") == (
+        "unknown setting 'prot': there are host, log_level, loop, memory_watermark, port, profile, unix, users, vhosts"
+    )
+
+
+def test_a_file_that_cannot_be_read_is_refused(file: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file or directory"):
+        load_config(file)
+    file.write_bytes(b'host = "\xff"')
+    with pytest.raises(ConfigError, match="codec can't decode"):
+        load_config(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("1000", 1000),
+        (1000, 1000),
+        ("1k", 1000),
+        ("1 KB", 1000),
+        ("1KiB", 1024),
+        ("1.5MiB", 1_572_864),
+        ("500MB", 500_000_000),
+        ("2 gib", 2_147_483_648),
+        (" 3g ", 3_000_000_000),
+    ],
+)
+def test_a_size_is_bytes_or_a_number_with_a_unit(text: str | int, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-1", "0.4", "1.", "60%", "1 XB", "1 MB 2", "1e6"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size"):
+        parse_size(text)
+
+
+# Vhosts and users -----------------------------------------------------------------------------------------------------
+
+
+def applied(config: Config) -> BrokerCore:
+    core = BrokerCore()
+    config.apply(core)
+    return core
+
+
+def test_without_users_guest_may_do_everything_in_every_vhost(file: Path) -> None:
+    core = applied(load(file, 'vhosts = ["/", "orders"]'))
+    guest = core.users.authenticate("guest", "guest")
+    assert guest is not None
+    assert guest.permissions == {"/": Permissions(), "orders": Permissions()}
+    assert set(core.vhosts) == {"/", "orders"}
+
+
+def test_who_lists_users_means_these(file: Path) -> None:
+    core = applied(load(file, '[[users]]\nname = "shop"\npassword = "secret"'))
+    assert core.users.find("guest") is None
+    assert core.users.authenticate("shop", "secret") is not None
+    assert core.users.authenticate("shop", "Secret") is None
+
+
+def test_guest_stays_if_it_is_listed(file: Path) -> None:
+    core = applied(load(file, '[[users]]\nname = "guest"\npassword = "other"'))
+    assert core.users.authenticate("guest", "guest") is None
+    assert core.users.authenticate("guest", "other") is not None
+
+
+def test_a_user_without_permissions_may_do_everything_everywhere(file: Path) -> None:
+    users = load(file, 'vhosts = ["a", "b"]\n[[users]]\nname = "u"\npassword = "p"\ntags = ["monitoring"]').users
+    assert users is not None
+    assert users[0].permissions == {"a": Permissions(), "b": Permissions()}
+    assert users[0].tags == ("monitoring",)
+
+
+def test_a_permission_that_is_not_given_allows_nothing(file: Path) -> None:
+    users = load(file, '[[users]]\nname = "u"\npassword = "p"\n[users.permissions."/"]\nread = "^logs"').users
+    assert users is not None
+    assert users[0].permissions == {"/": Permissions(configure="", write="", read="^logs")}
+
+
+def test_passwords_are_kept_as_salted_hashes(file: Path) -> None:
+    text = '[[users]]\nname = "a"\npassword = "p"\n[[users]]\nname = "b"\npassword = "p"'
+    users = load(file, text).users
+    assert users is not None
+    assert users[0].password_hash != users[1].password_hash
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("users = 1", "users must be tables: [[users]]"),
+        ("users = [1]", "users: a table is wanted here"),
+        ('[[users]]\nname = "u"', "a user needs a name and a password, both strings"),
+        ('[[users]]\nname = "u"\npassword = 1', "a user needs a name and a password, both strings"),
+        ('[[users]]\nname = "u"\npassword = "p"\ntags = "administrator"', "tags must be a list of strings"),
+        (
+            '[[users]]\nname = "u"\npassword = "p"\npasword = "p"',
+            "unknown setting of a user 'pasword': there are name, password, permissions, tags",
+        ),
+        ('[[users]]\nname = "u"\npassword = "p"\n' * 2, "user 'u' is there twice"),
+        ("vhosts = [1]", "vhosts must be a list of strings"),
+        ('vhosts = "orders"', "vhosts must be a list of strings"),
+    ],
+)
+def test_bad_users_and_vhosts_are_refused(text: str, words: str, file: Path) -> None:
+    assert refusal(file, text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('permissions = "all"', "permissions of user 'u': a table is wanted here"),
+        ('permissions."/" = ".*"', "permissions of user 'u' in vhost '/': a table is wanted here"),
+        (
+            'permissions."/".wirte = ".*"',
+            "unknown key in the permissions of user 'u' in vhost '/' 'wirte': there are configure, read, write",
+        ),
+        ('permissions."/".read = 1', "permissions of user 'u' in vhost '/': read must be a regular expression"),
+        ('permissions.orders.read = "."', "permissions of user 'u' in vhost 'orders': vhosts does not list it"),
+    ],
+)
+def test_bad_permissions_are_refused(text: str, words: str, file: Path) -> None:
+    assert refusal(file, f'[[users]]\nname = "u"\npassword = "p"\n{text}') == words
+
+
+def test_a_permission_that_is_no_regular_expression_is_refused(file: Path) -> None:
+    said = refusal(file, '[[users]]\nname = "u"\npassword = "p"\npermissions."/".read = "("')
+    assert said.startswith("permissions of user 'u' in vhost '/': read is no regular expression: ")
