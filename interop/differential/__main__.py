@@ -128,7 +128,7 @@ def _generated(arguments: argparse.Namespace) -> int:
     from interop.differential.generated import find_difference
 
     with _player_of_rabbitmq(arguments.profile) as theirs, _player_of_ours(arguments) as ours:
-        found = find_difference(theirs, ours, count=arguments.generated, seed=arguments.seed)
+        found = find_difference(theirs, ours, count=arguments.generated, seed_number=arguments.seed)
     if found is not None:
         print(found)
         return 1

@@ -187,8 +187,7 @@ class Channel:
 
     def barrier(self) -> None:
         """Wait until the broker has handled everything sent on this channel, and write down what it said."""
-        if self.is_open and not self.connection.is_closed and not self.connection.is_ending:
-            self.call_unseen("channel.flow", active=True)
+        self.ping()
         self.record_inbox()
 
     def confirms(self) -> None:
@@ -241,6 +240,18 @@ class Channel:
                 return
             time.sleep(0.01)
         self._write(f"! {queue} is still there")
+
+    def ask(self, queue: str) -> None:
+        """Make a round trip to a queue that may not exist, unseen."""
+        probe = self.connection.probe_channel()
+        probe.is_quiet = True
+        probe.call_unseen("queue.declare", queue=queue, passive=True)
+        probe.inbox.clear()
+
+    def ping(self) -> None:
+        """Make a round trip on this channel, unseen, and leave what arrives in the inbox."""
+        if self.is_open and not self.connection.is_closed and not self.connection.is_ending:
+            self.call_unseen("channel.flow", active=True)
 
     # Receiving
 

@@ -97,7 +97,10 @@ def _show_start(method: Method) -> str:
             shown.append(f"{key}={value.tag}:{'.'.join(value.value.decode().split('.')[:2])}")
         else:
             shown.append(f"{key}={show(value)}")
-    fields = [f"{name}={show(value)}" for name, value in method.fields.items() if name != "server_properties"]
+    # RabbitMQ gives its mechanisms in another order after every start.
+    mechanisms = " ".join(sorted(str(method.fields["mechanisms"]).split()))
+    fields = [f"{name}={show(method.fields[name])}" for name in ("version_major", "version_minor", "locales")]
+    fields.append(f"mechanisms={show(mechanisms)}")
     return " ".join([method.name, *fields, "server_properties={" + ", ".join(shown) + "}"])
 
 

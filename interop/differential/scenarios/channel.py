@@ -174,7 +174,7 @@ def both_sides_close_at_once(s: Stage) -> None:
 def a_close_ok_nobody_waits_for(s: Stage) -> None:
     a = s.channel()
     a.send("channel.close-ok")
-    a.barrier()
+    a.connection.await_closed()
 
 
 @scenario

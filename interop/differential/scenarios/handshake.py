@@ -79,7 +79,8 @@ def the_protocol_header_may_come_in_pieces(s: Stage) -> None:
     connection = s.socket()
     for position in range(8):
         connection.raw(wire.PROTOCOL_HEADER[position : position + 1])
-    connection.zero.expect("connection.start")
+    connection.zero.expect_unseen("connection.start")
+    connection.transcript.add("A.0", "<", "connection.start")
 
 
 @scenario

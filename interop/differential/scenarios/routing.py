@@ -149,13 +149,8 @@ def headers_binding(s: Stage, arguments: dict[str, Any]) -> None:
 
 @scenario
 def headers_compare_nested_values(s: Stage) -> None:
-    nested = {"l": [1, "a"], "t": {"k": 1}}
-    tables: list[dict[str, Any]] = [
-        nested,
-        {"l": [1, "a"], "t": {"k": 2}},
-        {"l": ["a", 1], "t": {"k": 1}},
-        {"t": {"k": 1}},
-    ]
+    nested: dict[str, Any] = {"l": [1, "a"], "t": {"k": 1}}
+    tables = [nested, {"l": [1, "a"], "t": {"k": 2}}, {"l": ["a", 1], "t": {"k": 1}}, {"t": {"k": 1}}]
     _publish_headers(s, {"x-match": "all", **nested}, tables)
 
 
