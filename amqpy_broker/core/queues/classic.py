@@ -99,11 +99,13 @@ class ClassicQueue(Queue):
     def requeue(self, returned: Iterable[QueuedMessage]) -> None:
         """Take messages back to their original places, marked redelivered."""
         for queued in returned:
+            if self.deleted:
+                self.settle(queued)
+                continue
             self._unacked_count -= 1
-            if not self.deleted:
-                queued.redelivered = True
-                queued.consumer = None
-                heappush(self._returned, queued)
+            queued.redelivered = True
+            queued.consumer = None
+            heappush(self._returned, queued)
         self._dispatch()
 
     def purge(self) -> int:

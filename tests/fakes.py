@@ -1,0 +1,238 @@
+"""What stands in for a protocol in tests of the core: messages, consumers, owners of queues, a clock."""
+
+from collections.abc import Mapping
+
+from amqpy_broker.core.access import Actor
+from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments, arguments
+from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
+from amqpy_broker.core.exchanges.bindings import Binding, Destination
+from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
+from amqpy_broker.core.message import Message
+from amqpy_broker.core.names import NameSource
+from amqpy_broker.core.profile import Profile, profile_named
+from amqpy_broker.core.queues.base import Consumer, Queue, QueuedMessage
+from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.properties import QueueProperties
+from amqpy_broker.core.users import Permissions, User
+from amqpy_broker.core.vhost import VirtualHost
+
+
+class FakeMessage(Message):
+    """A message that is nothing but its properties. Equal to no other, as the real ones."""
+
+    __slots__ = ("_body", "_exchange", "_headers", "_persistent", "_routing_key", "memory_size")
+
+    def __init__(
+        self,
+        body: str = "",
+        *,
+        exchange: str = "",
+        routing_key: str = "",
+        headers: Arguments = NO_ARGUMENTS,
+        persistent: bool = False,
+    ) -> None:
+        self._body = body.encode()
+        self._exchange = exchange
+        self._routing_key = routing_key
+        self._headers = headers
+        self._persistent = persistent
+        self.memory_size = len(self._body)
+
+    def __repr__(self) -> str:
+        return f"<{self.text}>"
+
+    @property
+    def text(self) -> str:
+        return self._body.decode()
+
+    @property
+    def exchange(self) -> str:
+        return self._exchange
+
+    @property
+    def routing_key(self) -> str:
+        return self._routing_key
+
+    @property
+    def body_size(self) -> int:
+        return len(self._body)
+
+    @property
+    def persistent(self) -> bool:
+        return self._persistent
+
+    @property
+    def headers(self) -> Arguments:
+        return self._headers
+
+    @property
+    def body(self) -> bytes:
+        return self._body
+
+
+class FakeConsumer(Consumer):
+    """A consumer that writes down what it gets, and does for its deliveries what a channel does."""
+
+    __slots__ = ("congested", "got", "unacked", "was_cancelled")
+
+    def __init__(
+        self,
+        queue: Queue,
+        tag: str = "c",
+        *,
+        no_ack: bool = False,
+        exclusive: bool = False,
+        prefetch_count: int = 0,
+        congested: bool = False,
+    ) -> None:
+        super().__init__(
+            tag,
+            queue,
+            no_ack=no_ack,
+            exclusive=exclusive,
+            prefetch_count=prefetch_count,
+            arguments=NO_ARGUMENTS,
+        )
+        # Its connection's output is full.
+        self.congested = congested
+        # Texts of the messages it got, with a "*" if they were marked redelivered.
+        self.got: list[str] = []
+        self.unacked: list[QueuedMessage] = []
+        self.was_cancelled = False
+
+    def __repr__(self) -> str:
+        return self.tag
+
+    def start(self) -> "FakeConsumer":
+        """Consume, as basic.consume does."""
+        self.queue.add_consumer(self)
+        self.resume_if_waiting()
+        return self
+
+    def can_take(self) -> bool:
+        has_credit = self.no_ack or not self.prefetch_count or self.unacked_count < self.prefetch_count
+        return has_credit and not self.congested
+
+    def deliver(self, message: Message, redelivered: bool, queued: QueuedMessage | None) -> bool:
+        assert isinstance(message, FakeMessage)
+        assert (queued is None) == self.no_ack
+        self.got.append(message.text + "*" * redelivered)
+        if queued is not None:
+            assert queued.message is message
+            assert queued.consumer is self
+            self.unacked.append(queued)
+            self.unacked_count += 1
+        return self.can_take()
+
+    def cancelled(self) -> None:
+        self.was_cancelled = True
+
+    def settle(self, queued: QueuedMessage) -> None:
+        """Acknowledge or discard one delivery."""
+        self.forget(queued)
+        self.queue.settle(queued)
+        self.resume_if_waiting()
+
+    def requeue(self, *returned: QueuedMessage) -> None:
+        """Return deliveries."""
+        for queued in returned:
+            self.forget(queued)
+        self.queue.requeue(returned)
+        self.resume_if_waiting()
+
+    def decongest(self) -> None:
+        """Have room in the connection's output again."""
+        self.congested = False
+        self.resume_if_waiting()
+
+    def stop(self) -> None:
+        """Leave the queue, as basic.cancel does; deliveries stay unacknowledged."""
+        self.queue.remove_consumer(self)
+
+    def forget(self, queued: QueuedMessage) -> None:
+        """Have one delivery less to acknowledge."""
+        self.unacked.remove(queued)
+        self.unacked_count -= 1
+
+
+class FakeDestination(Destination):
+    """Somewhere a binding leads to."""
+
+    __slots__ = ("name",)
+
+    kind = "queue"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class ManualClock:
+    """Time that stands still until a test moves it."""
+
+    def __init__(self, now_s: float = 1_700_000_000.0) -> None:
+        self.now_s = now_s
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def unix_s(self) -> float:
+        return self.now_s
+
+
+# Things with their defaults -------------------------------------------------------------------------------------------
+
+
+def a_queue(name: str = "q") -> ClassicQueue:
+    return ClassicQueue(QueueProperties(name, "/"))
+
+
+def filled(queue: Queue, *texts: str) -> Queue:
+    for text in texts:
+        queue.enqueue(FakeMessage(text))
+    return queue
+
+
+def drained(queue: Queue) -> list[str]:
+    """Get all that is ready, and settle it."""
+    texts = []
+    while (queued := queue.get()) is not None:
+        assert isinstance(queued.message, FakeMessage)
+        texts.append(queued.message.text + "*" * queued.redelivered)
+        queue.settle(queued)
+    return texts
+
+
+def a_vhost(profile: Profile | str = "4.0", name: str = "/") -> VirtualHost:
+    return VirtualHost(name, profile_named(profile) if isinstance(profile, str) else profile, NameSource(seed=1))
+
+
+def an_actor(name: str = "guest", permissions: Permissions | None = None, vhost: str = "/") -> Actor:
+    """A user over a connection of their own."""
+    return Actor(User(name, permissions={vhost: permissions or Permissions()}), vhost, owner=object())
+
+
+def an_exchange(exchange_type: str, name: str = "x", profile: str = "4.0", alternate: str | None = None) -> Exchange:
+    properties = ExchangeProperties(name, "/", profile_named(profile), alternate=alternate)
+    return EXCHANGE_TYPES[exchange_type](properties)
+
+
+def bind(source: Exchange, destination: Destination, key: str = "", **values: object) -> Binding:
+    """Bind with arguments of natural types; an underscore in a name stands for a hyphen."""
+    return bind_with(source, destination, key, {name.replace("_", "-"): value for name, value in values.items()})
+
+
+def bind_with(source: Exchange, destination: Destination, key: str, values: Mapping[str, object]) -> Binding:
+    binding = Binding(source.name, destination, key, arguments(values))
+    source.check_binding(binding.arguments)
+    source.add_binding(binding)
+    return binding
+
+
+def matched_by(exchange: Exchange, routing_key: str = "", values: Mapping[str, object] | None = None) -> list[str]:
+    """Names of the destinations of a message, in the order of their names."""
+    matched: dict[Destination, None] = {}
+    exchange.route(routing_key, arguments(values or {}), matched)
+    return sorted(destination.name for destination in matched)
