@@ -31,6 +31,8 @@ class Atom(str):
 
 Term: TypeAlias = "Atom | str | bytes | bool | int | float | tuple[Term, ...] | list[Term]"
 
+# What ``~p`` fits into a line.
+_LINE_LENGTH: Final = 79
 _BARE_ATOM: Final = re.compile(r"[a-zß-öø-ÿ][0-9A-Za-z_@À-ÖØ-öø-ÿ]*")
 # io_lib:printable_latin1_list/1 and io_lib:printable_unicode_list/1.
 _READABLE_LATIN1: Final = re.compile(r"[ -~\xa0-\xff\n\r\t\v\b\f\x1b]+")
@@ -49,6 +51,14 @@ def format_p(term: Term, *, unicode: bool = True) -> str:
     two differ in text that is not ASCII.
     """
     return _printed(term, _string, _binary) if unicode else _printed(term, _latin1_string, _latin1_binary)
+
+
+def format_p_at(term: Term, column: int) -> str:
+    """Print a term as ``~tp`` does in the middle of a line: a tuple that passes column 80 goes on below."""
+    printed = format_p(term)
+    if not isinstance(term, tuple) or column + len(printed) < _LINE_LENGTH:
+        return printed
+    return "{" + (",\n" + " " * (column + 1)).join(map(format_p, term)) + "}"
 
 
 def format_w(term: Term) -> str:

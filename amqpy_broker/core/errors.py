@@ -21,6 +21,8 @@ class AmqpError(Exception):
     code: ClassVar[int]
     name: ClassVar[str]
     scope: Scope
+    # Whether the close frame names the method that failed.
+    blames_method: ClassVar[bool] = True
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -78,6 +80,13 @@ class FrameError(ConnectionException):
     """501: the bytes are not a frame."""
 
     code, name = 501, "FRAME_ERROR"
+    blames_method = False
+
+
+class CannotDecode(FrameError):
+    """501: the octets are not the method that they say they are."""
+
+    blames_method = True
 
 
 class SyntaxFault(ConnectionException):
@@ -120,9 +129,11 @@ class InternalError(ConnectionException):
     """541: RabbitMQ's answer where it crashes, ours where we do."""
 
     code, name = 541, "INTERNAL_ERROR"
+    blames_method = False
 
 
 class LoginRefused(ConnectionException):
     """403 for the whole connection: the only one of its kind, sent to clients that announced they understand it."""
 
     code, name = 403, "ACCESS_REFUSED"
+    blames_method = False

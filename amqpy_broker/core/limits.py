@@ -5,8 +5,6 @@ from typing import Final
 # --- negotiated with each connection (RabbitMQ's defaults) -----------------------------------------------------------
 CHANNEL_MAX: Final = 2047
 FRAME_SIZE_MAX: Final = 131_072
-# RabbitMQ's ?FRAME_SIZE_FUDGE: some clients forget that a frame's envelope counts, so that much more is let pass.
-FRAME_SIZE_FUDGE: Final = 8
 HEARTBEAT_S: Final = 60
 
 # --- time a peer may take ---------------------------------------------------------------------------------------------

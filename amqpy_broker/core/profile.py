@@ -19,8 +19,6 @@ class Profile:
     message_size_max: int
     # AMQP 1.0's SASL header, or our own, is the answer to a protocol header we do not speak.
     answers_bad_header_with_sasl: bool
-    # 3.x closes the socket without a word where 4.x explains what it did not like about tune-ok.
-    explains_bad_tuning: bool
     # 3.x treats an unknown exchange type as a connection-level COMMAND_INVALID.
     unknown_exchange_type_closes_connection: bool
     # 4.x writes x-queue-type into the stored arguments of every queue.
@@ -29,8 +27,11 @@ class Profile:
     headers_match_numbers_by_type: bool
     # 3.x refuses delivery modes other than 1 and 2.
     refuses_odd_delivery_modes: bool
-    # 4.x refuses a commit of which some publishes went to queues deleted since.
-    refuses_partial_tx: bool
+    # What is published in a transaction is routed at once, to names of queues. 3.x looks for the queues of these names
+    # at the commit; 4.x looks at once, and refuses the commit when one has gone since.
+    finds_tx_queues_at_commit: bool
+    # Protocol headers that are taken for AMQP 0-9-1.
+    protocol_headers: tuple[bytes, ...]
 
 
 _3_10: Final = Profile(
@@ -42,12 +43,17 @@ _3_10: Final = Profile(
     frame_size_min=4096,
     message_size_max=128 * _MIB,
     answers_bad_header_with_sasl=False,
-    explains_bad_tuning=False,
     unknown_exchange_type_closes_connection=True,
     stores_queue_type=False,
     headers_match_numbers_by_type=False,
     refuses_odd_delivery_modes=True,
-    refuses_partial_tx=False,
+    finds_tx_queues_at_commit=True,
+    protocol_headers=(
+        b"AMQP\x00\x00\x09\x01",
+        b"AMQP\x01\x01\x00\x09",
+        b"AMQP\x01\x01\x09\x01",
+        b"AMQP\x01\x01\x08\x00",
+    ),
 )
 
 _4_0: Final = Profile(
@@ -55,16 +61,16 @@ _4_0: Final = Profile(
     version="4.0.5",
     erlang="27.3.4",
     copyright="Copyright (c) 2007-2024 Broadcom Inc and/or its subsidiaries",
-    mechanisms=("ANONYMOUS", "AMQPLAIN", "PLAIN"),
+    mechanisms=("AMQPLAIN", "ANONYMOUS", "PLAIN"),
     frame_size_min=4096,
     message_size_max=16 * _MIB,
     answers_bad_header_with_sasl=True,
-    explains_bad_tuning=True,
     unknown_exchange_type_closes_connection=False,
     stores_queue_type=True,
     headers_match_numbers_by_type=True,
     refuses_odd_delivery_modes=False,
-    refuses_partial_tx=True,
+    finds_tx_queues_at_commit=False,
+    protocol_headers=(b"AMQP\x00\x00\x09\x01", b"AMQP\x01\x01\x00\x09"),
 )
 
 PROFILES: Final = {profile.name: profile for profile in (_3_10, _4_0)}

@@ -32,6 +32,8 @@ from amqpy_broker.core.queues.properties import QueueProperties
 
 logger = logging.getLogger(__name__)
 
+# Words that RabbitMQ knows from elsewhere, and tells so.
+_NO_EXCHANGE_TYPES: Final = frozenset(("", "default"))
 ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 
 
@@ -102,7 +104,8 @@ class VirtualHost:
         """Create an exchange, or find that it is there and the same [exchange.declare]."""
         kind = EXCHANGE_TYPES.get(exchange_type)
         if kind is None:
-            text = f"unknown exchange type '{exchange_type}'"
+            adjective = "invalid" if exchange_type in _NO_EXCHANGE_TYPES else "unknown"
+            text = f"{adjective} exchange type '{exchange_type}'"
             closes_connection = self.profile.unknown_exchange_type_closes_connection
             raise CommandInvalid(text) if closes_connection else PreconditionFailed(text)
         refuse_default_exchange(name)
@@ -182,10 +185,10 @@ class VirtualHost:
         if name not in self._queues:
             return 0, []
         queue = self.find_queue(name, actor)
-        if if_unused and queue.consumer_count:
-            raise PreconditionFailed(f"{queue} in use")
         if if_empty and queue.ready_count:
             raise PreconditionFailed(f"{queue} not empty")
+        if if_unused and queue.consumer_count:
+            raise PreconditionFailed(f"{queue} in use")
         count = queue.ready_count
         return count, self.drop_queue(queue)
 

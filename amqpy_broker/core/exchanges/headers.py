@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from amqpy_broker.core.arguments import Argument, Arguments, term
+from amqpy_broker.core.arguments import INTEGER_KINDS, Argument, Arguments, term
 from amqpy_broker.core.erlang_terms import format_p
 from amqpy_broker.core.errors import PreconditionFailed
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties, Matched
@@ -18,10 +18,11 @@ _MODES: Final[dict[str, tuple[Callable[..., bool], bool]]] = {
     "all-with-x": (all, True),
     "any-with-x": (any, True),
 }
-_INTEGERS: Final = frozenset(
-    ("byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort", "unsignedint", "timestamp")
-)
-_FLOATS: Final = frozenset(("float", "double"))
+_GROUPS: Final[dict[str, str]] = {
+    **dict.fromkeys((*INTEGER_KINDS, "timestamp"), "integer"),
+    **dict.fromkeys(("float", "double"), "float"),
+    **dict.fromkeys(("longstr", "binary"), "text"),
+}
 
 
 class _Condition:
@@ -99,13 +100,12 @@ def _equal_by_value(header: Argument, wanted: Argument) -> bool:
 
 
 def _equal_by_type(header: Argument, wanted: Argument) -> bool:
-    """4.x groups the wire types and compares within a group: integers, floats, text."""
-    return _group(header.kind) == _group(wanted.kind) and _equal_by_value(header, wanted)
+    """4.x groups the wire types and compares within a group: integers, floats, text.
 
-
-def _group(kind: str) -> str:
-    if kind in _INTEGERS and kind != "timestamp":
-        return "integer"
-    if kind in _FLOATS:
-        return "float"
-    return "longstr" if kind == "binary" else kind
+    It counts the timestamps of a message in milliseconds, but not those of a binding.
+    """
+    if header.kind == "timestamp" and isinstance(header.value, int):
+        header = Argument("long", header.value * 1000)
+    return _GROUPS.get(header.kind, header.kind) == _GROUPS.get(wanted.kind, wanted.kind) and _equal_by_value(
+        header, wanted
+    )

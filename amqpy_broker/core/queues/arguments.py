@@ -6,7 +6,7 @@ RabbitMQ compares only the arguments it knows when a queue is declared again; al
 from typing import Final
 
 from amqpy_broker.core.arguments import Argument, Arguments
-from amqpy_broker.core.erlang_terms import format_p
+from amqpy_broker.core.erlang_terms import Atom, format_p
 from amqpy_broker.core.errors import PreconditionFailed
 from amqpy_broker.core.profile import Profile
 
@@ -47,9 +47,8 @@ def check_queue_type(arguments: Arguments, resource: str) -> None:
     wanted = arguments.get(QUEUE_TYPE)
     if wanted is None or wanted == Argument("longstr", "classic"):
         return
-    reason = (
-        f"unsupported queue type '{wanted.value!s}'"
-        if wanted.kind == "longstr"
-        else f"expected string, got {wanted.kind}"
-    )
-    raise PreconditionFailed(f"invalid arg '{QUEUE_TYPE}' for {resource}: {format_p(reason)}")
+    if wanted.kind == "longstr":
+        reason = format_p(f"unsupported queue type '{wanted.value!s}'", unicode=False)
+    else:
+        reason = format_p((Atom("unacceptable_type"), Atom(wanted.kind)))
+    raise PreconditionFailed(f"invalid arg '{QUEUE_TYPE}' for {resource}: {reason}")

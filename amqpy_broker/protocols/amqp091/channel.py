@@ -24,6 +24,7 @@ from amqpy_broker.core.errors import (
     PreconditionFailed,
     UnexpectedFrame,
 )
+from amqpy_broker.core.expiration import parse_expiration
 from amqpy_broker.core.limits import (
     FRAME_OVERHEAD_BYTES,
     HEADER_MEMO_MAX,
@@ -32,14 +33,15 @@ from amqpy_broker.core.limits import (
 )
 from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.core.vhost import VirtualHost
+from amqpy_broker.protocols.amqp091.closing import ClosingChannel
 from amqpy_broker.protocols.amqp091.codec import method_frame
 from amqpy_broker.protocols.amqp091.confirms import Confirms
 from amqpy_broker.protocols.amqp091.content import ContentHeader, FramedMessage, MalformedContent
 from amqpy_broker.protocols.amqp091.deliveries import Deliveries, Delivery
-from amqpy_broker.protocols.amqp091.frames import BODY, FRAME_END, FRAME_HEAD, HEAD_SIZE, HEADER
+from amqpy_broker.protocols.amqp091.frames import BODY, FRAME_END, FRAME_HEAD, HEAD_SIZE, HEADER, HEADER_PAYLOAD_MIN
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.protocols.amqp091.publishes import Publish
-from amqpy_broker.protocols.amqp091.tables import MalformedTable
+from amqpy_broker.protocols.amqp091.tables import MalformedTable, check_table
 from amqpy_broker.protocols.amqp091.transactions import PendingPublish, PendingSettlement, Transaction
 
 logger = logging.getLogger(__name__)
@@ -47,7 +49,8 @@ logger = logging.getLogger(__name__)
 BASIC: Final = 60
 BASIC_PUBLISH: Final = 40
 NO_ROUTE: Final = 312
-_DELIVERY_MODES: Final = frozenset((0, 1, 2))
+_NO_WEIGHT: Final = bytes(2)
+_DELIVERY_MODES: Final = frozenset((1, 2))
 _unpack_head = FRAME_HEAD.unpack_from
 
 
@@ -55,6 +58,7 @@ class Session:
     """What all channels of one connection share: who it is, where, and how to talk to it."""
 
     __slots__ = (
+        "_checked_headers",
         "actor",
         "broker",
         "confirming",
@@ -76,8 +80,24 @@ class Session:
         # Channels that have confirms to send at the end of this read.
         self.confirming: list[Channel] = []
         self.header_memo: dict[bytes, ContentHeader] = {}
+        # Header tables that were found to be in order: most clients send the same few.
+        self._checked_headers: set[bytes] = set()
         # Octets of contents that are not complete.
         self.unfinished_bytes = 0
+
+    def check_headers(self, payload: bytes, at: int) -> None:
+        """Check a header table: what is none must not reach another client.
+
+        Raises:
+            MalformedTable: it is none.
+        """
+        table = payload[at : at + 4 + int.from_bytes(payload[at : at + 4], "big")]
+        if table not in self._checked_headers:
+            check_table(table, 0)
+            if len(self._checked_headers) >= HEADER_MEMO_MAX:
+                self._checked_headers.clear()
+            if len(table) <= MEMO_KEY_MAX_BYTES:
+                self._checked_headers.add(table)
 
 
 class Channel:
@@ -150,7 +170,7 @@ class Channel:
             or channel != number
             or header_end >= end
             or buffer[header_end] != FRAME_END
-            or size > largest
+            or not HEADER_PAYLOAD_MIN <= size <= largest
         ):
             return at, None
         payload = buffer[at + HEAD_SIZE : header_end]
@@ -194,7 +214,7 @@ class Channel:
             return
         self._missing_bytes -= payload_size
         if self._missing_bytes < 0:
-            raise FrameError("content body frame exceeds remaining content size")
+            raise self.expected_content()
         if self._missing_bytes:
             self._keep(frame)
             return
@@ -229,33 +249,39 @@ class Channel:
         self._frames = []
 
     def _read_header(self, payload: bytes) -> ContentHeader:
-        memo = self.session.header_memo
+        """Scan a content header, and remember it if another message may well have the same."""
+        session = self.session
         try:
             header = ContentHeader(payload)
-        except MalformedContent:
+            if header.headers_at:
+                session.check_headers(payload, header.headers_at)
+        except (MalformedContent, MalformedTable):
             # RabbitMQ's process dies of it.
             raise InternalError("") from None
         if header.class_id != BASIC:
             raise UnexpectedFrame(
                 f"expected content header for class {BASIC}, got one for class {header.class_id} instead"
             )
-        profile = self.session.broker.profile
+        if payload[2:4] != _NO_WEIGHT:
+            raise self.expected_content()
+        profile = session.broker.profile
         header.suspect = (
             header.user_id is not None
+            or header.expiration is not None
             or header.body_size > profile.message_size_max
             or (profile.refuses_odd_delivery_modes and header.delivery_mode not in _DELIVERY_MODES)
         )
         if header.repeats and len(payload) <= MEMO_KEY_MAX_BYTES:
-            if len(memo) >= HEADER_MEMO_MAX:
-                memo.clear()
-            memo[payload] = header
+            if len(session.header_memo) >= HEADER_MEMO_MAX:
+                session.header_memo.clear()
+            session.header_memo[payload] = header
         return header
 
     # --- publishing -------------------------------------------------------------------------------------------------
 
     def publish(self, publish: Publish, message: FramedMessage) -> None:
         """Route a message, and hand it to its queues."""
-        queues = self._queues_for(publish, message)
+        queues = self.queues_for(publish, message)
         if self.transaction is not None:
             self.transaction.add_publish(PendingPublish(message, queues))
             return
@@ -266,7 +292,12 @@ class Channel:
         if self.confirms is not None:
             self.count_publishes(1)
 
-    def _queues_for(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
+    def queues_for(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
+        """Find the queues that a message goes to.
+
+        Raises:
+            AmqpError: it may not be published.
+        """
         vhost = self.vhost
         if publish.generation != vhost.generation:
             publish.resolve(vhost, self.session.actor)
@@ -306,6 +337,8 @@ class Channel:
             )
         if header.user_id is not None:
             self._check_user_id(header.user_id)
+        if header.expiration is not None:
+            parse_expiration(header.expiration.decode("utf-8", "surrogateescape"))
         if profile.refuses_odd_delivery_modes and header.delivery_mode not in _DELIVERY_MODES:
             raise PreconditionFailed(f"invalid message: {{delivery_mode_unknown,{header.delivery_mode}}}")
 
@@ -358,6 +391,12 @@ class Channel:
             self.deliveries.requeue(deliveries)
         else:
             self.deliveries.settle(deliveries)
+
+    def closing(self) -> ClosingChannel:
+        """Return what is left of the channel once it is refused: the content that may be under way."""
+        if self.publishing is None:
+            return ClosingChannel()
+        return ClosingChannel(self._missing_bytes, expects_header=self._header is None)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from struct import Struct, error
 from typing import Final
 
-from pamqp import base, commands, common, decode, encode
+from pamqp import base, commands, common, encode
 
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
 from amqpy_broker.core.erlang_terms import format_w
-from amqpy_broker.core.errors import FrameError
+from amqpy_broker.core.errors import CannotDecode, FrameError
 from amqpy_broker.core.limits import SHORT_STRING_MAX_BYTES
 from amqpy_broker.protocols.amqp091.frames import METHOD, pack_frame
-from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_table, write_table
+from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_fields, write_table
 
 # class and method, as one number: pamqp's index.
 _INDEX: Final = Struct(">I")
-# Sizes on the wire of the types that have one.
-_FIXED_SIZES: Final = {"octet": 1, "short": 2, "long": 4, "longlong": 8, "timestamp": 8}
+# Sizes on the wire of the integers, all of them unsigned; pamqp reads and writes a longlong as signed.
+_FIXED_SIZES: Final = {"octet": 1, "short": 2, "long": 4, "longlong": 8}
+
+# The one short string that need not be text.
+_ANY_OCTETS: Final = "routing_key"
 
 # pamqp lacks the class 30; RabbitMQ still answers old clients that ask for tickets.
 ACCESS_REQUEST: Final = 0x001E000A
@@ -46,13 +49,8 @@ class Method:
         return self.index & 0xFFFF
 
 
-class UnknownMethod(Exception):
-    """No method has these numbers."""
-
-    def __init__(self, index: int) -> None:
-        super().__init__(f"unknown method {index >> 16}.{index & 0xFFFF}")
-        self.class_id = index >> 16
-        self.method_id = index & 0xFFFF
+class Undecodable(Exception):
+    """RabbitMQ's reader dies of it: the socket closes without a word."""
 
 
 def method_index(payload: bytes) -> int:
@@ -64,7 +62,7 @@ def decode_method(payload: bytes) -> Method:
     """Read a method.
 
     Raises:
-        UnknownMethod: no such method.
+        Undecodable: no such method, or a table with something in it that is none.
         FrameError: it is not what its numbers say.
     """
     index = method_index(payload)
@@ -72,13 +70,19 @@ def decode_method(payload: bytes) -> Method:
         return Method(index, base.Frame(), NO_ARGUMENTS)
     shape: type[base.Frame] | None = commands.INDEX_MAPPING.get(index)
     if shape is None:
-        raise UnknownMethod(index)
+        raise Undecodable(f"unknown method {index >> 16}.{index & 0xFFFF}")
     frame = shape.__new__(shape)
     try:
         arguments = _read_fields(payload, frame)
-    except (ValueError, IndexError, error):
-        raise FrameError(f"cannot decode {format_w(payload[_INDEX.size :])}") from None
+    except (_Truncated, IndexError, error):
+        raise CannotDecode(f"cannot decode {format_w(payload[_INDEX.size :])}") from None
+    except MalformedTable as malformed:
+        raise Undecodable(f"{shape.name}: {malformed}") from None
     return Method(index, frame, arguments)
+
+
+class _Truncated(Exception):
+    """The fields are not as long as the payload."""
 
 
 def _read_fields(payload: bytes, frame: base.Frame) -> Arguments:
@@ -88,35 +92,54 @@ def _read_fields(payload: bytes, frame: base.Frame) -> Arguments:
         kind = frame.amqp_type(name)
         if kind == "bit":
             bit += 1
-            value: common.FieldValue = bool(payload[at] & (1 << bit))
-            setattr(frame, name, value)
+            setattr(frame, name, bool(payload[at] & (1 << bit)))
             continue
         if bit >= 0:
             at, bit = at + 1, -1
+        start, at = _field(payload, at, kind)
         if kind == "table":
-            arguments, at = read_table(payload, at)
-            continue
-        at, value = _read_field(payload, at, kind)
-        setattr(frame, name, value)
+            arguments = read_fields(payload, start, at)
+        else:
+            setattr(frame, name, _field_value(payload[start:at], kind, name))
     if bit >= 0:
         at += 1
     if at != len(payload):
-        raise MalformedTable("the method is not as long as its frame")
+        raise _Truncated
     return arguments
 
 
-def _read_field(payload: bytes, at: int, kind: str) -> tuple[int, common.FieldValue]:
+def _field(payload: bytes, at: int, kind: str) -> tuple[int, int]:
+    """Find where a field's value begins and ends."""
     if kind == "shortstr":
-        stop = at + 1 + payload[at]
-    elif kind == "longstr":
-        stop = at + 4 + int(_INDEX.unpack_from(payload, at)[0])
+        start = at + 1
+        stop = start + payload[at]
+    elif kind in ("longstr", "table"):
+        start = at + 4
+        stop = start + int(_INDEX.unpack_from(payload, at)[0])
     else:
-        stop = at + _FIXED_SIZES[kind]
+        start, stop = at, at + _FIXED_SIZES[kind]
     if stop > len(payload):
-        raise MalformedTable("a field is longer than its method")
+        raise _Truncated
+    return start, stop
+
+
+def _field_value(octets: bytes, kind: str, name: str) -> common.FieldValue:
     if kind == "longstr":
-        return stop, payload[at + 4 : stop]
-    return stop, decode.by_type(payload[at:stop], kind)[1]
+        return octets
+    if kind != "shortstr":
+        return int.from_bytes(octets, "big")
+    if name != _ANY_OCTETS and not _is_text(octets):
+        raise FrameError("Malformed UTF-8 in shortstr")
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def _is_text(octets: bytes) -> bool:
+    """Say whether this is UTF-8 as RabbitMQ sees it, which takes encoded surrogates for characters."""
+    try:
+        octets.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def encode_method(shape: type[base.Frame], *values: object) -> bytes:
@@ -144,7 +167,7 @@ def _write_field(kind: str, value: object) -> bytes:
     if isinstance(value, dict):
         return write_table(value)
     assert isinstance(value, int), f"{kind} cannot be {value!r}"
-    return encode.by_type(value, kind)
+    return value.to_bytes(_FIXED_SIZES[kind], "big")
 
 
 def short_string(text: str) -> bytes:

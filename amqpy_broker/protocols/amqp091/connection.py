@@ -32,7 +32,6 @@ from amqpy_broker.core.errors import (
 )
 from amqpy_broker.core.limits import (
     CLOSING_TIMEOUT_S,
-    FRAME_SIZE_FUDGE,
     HANDSHAKE_TIMEOUT_S,
     LINGER_TIMEOUT_S,
     MEMO_KEY_MAX_BYTES,
@@ -41,14 +40,14 @@ from amqpy_broker.core.limits import (
 )
 from amqpy_broker.core.memory import BLOCKED_REASON
 from amqpy_broker.protocols.amqp091.channel import Channel, Session
-from amqpy_broker.protocols.amqp091.codec import Method, UnknownMethod, decode_method, method_frame, method_index
+from amqpy_broker.protocols.amqp091.closing import ClosingChannel
+from amqpy_broker.protocols.amqp091.codec import Undecodable, decode_method, method_frame, method_index
 from amqpy_broker.protocols.amqp091.content import ContentHeader, FramedMessage
 from amqpy_broker.protocols.amqp091.frames import (
     BODY,
     ENVELOPE_SIZE,
     FRAME_END,
     FRAME_HEAD,
-    FRAME_TYPES,
     HEAD_SIZE,
     HEADER,
     HEARTBEAT,
@@ -56,6 +55,7 @@ from amqpy_broker.protocols.amqp091.frames import (
     METHOD,
     LostSync,
     bad_frame,
+    is_complete,
     lost_sync,
     unexpected_frame,
 )
@@ -78,11 +78,11 @@ _ACK: Final = Struct(">QBB")
 _ACK_SIZE: Final = 13
 _ACK_FRAME_SIZE: Final = _ACK_SIZE + ENVELOPE_SIZE
 _ACK_TAG_AT: Final = HEAD_SIZE + len(_ACK_START)
+_UNKNOWN_FRAME: Final = Atom("unknown_frame")
 _NEVER: Final = float("inf")
 _CHANNEL_OPEN: Final = commands.Channel.Open.index
 _CHANNEL_CLOSE: Final = commands.Channel.Close.index
-# In the handshake RabbitMQ says no more than these.
-_SAID_IN_HANDSHAKE: Final = (LoginRefused, NotAllowed, ConnectionForced)
+_SAID_IN_THE_DARK: Final = (ConnectionForced, LoginRefused)
 _unpack_head: Final = FRAME_HEAD.unpack_from
 _unpack_ack: Final = _ACK.unpack_from
 
@@ -120,7 +120,7 @@ class Connection:
         self._session: Session | None = None
         self._channels: dict[int, Channel] = {}
         # Channels that we closed, and whose close-ok is still to come.
-        self._closing_channels: set[int] = set()
+        self._closing_channels: dict[int, ClosingChannel] = {}
         self._publish_memo: dict[bytes, Publish] = {}
         # The last publish and header that were looked up, and what they became when they came twice.
         self._last_publish: Publish | None = None
@@ -131,7 +131,8 @@ class Connection:
         self._held_size = 0
         self._needed_size = 0
         # Frames of the handshake are small; it ends with what was negotiated.
-        self._payload_max = broker.profile.frame_size_min - ENVELOPE_SIZE
+        # RabbitMQ lets a payload be as large as a frame may be, and so takes frames that are 8 octets too large.
+        self._frame_size_max = broker.profile.frame_size_min
         self._heartbeats = Heartbeats(0, 0.0)
         self._close_at_s = self._clock.monotonic_s() + HANDSHAKE_TIMEOUT_S
         self._blocked = False
@@ -168,7 +169,7 @@ class Connection:
             self._stop_listening()
         except AmqpError as refusal:
             self._fail_quietly(refusal)
-        except UnknownMethod as refusal:
+        except Undecodable as refusal:
             self._close_silently(SilentClose(str(refusal), at_once=True))
         except SilentClose as refusal:
             self._close_silently(refusal)
@@ -258,12 +259,12 @@ class Connection:
         end = len(buffer)
         memo = self._publish_memo
         channels = self._channels
-        payload_max = self._payload_max
+        size_max = self._frame_size_max
         while end - at >= HEAD_SIZE:
             frame_type, number, size = _unpack_head(buffer, at)
             stop = at + HEAD_SIZE + size
-            if size > payload_max + FRAME_SIZE_FUDGE:
-                raise lost_sync(frame_type, b"", (Atom("frame_too_large"), size, payload_max))
+            if size > size_max:
+                raise lost_sync(frame_type, b"", (Atom("frame_too_large"), size, size_max - ENVELOPE_SIZE))
             if stop >= end:
                 self._needed_size = stop + 1 - at
                 return at
@@ -277,7 +278,7 @@ class Connection:
                     self._receive_elsewhere(frame_type, number, buffer[start + HEAD_SIZE : stop])
                 except AmqpError as refusal:
                     self._fail(refusal, 0)
-                payload_max = self._payload_max
+                size_max = self._frame_size_max
             elif frame_type != METHOD:
                 self._receive_content(channel, frame_type, buffer[start:at])
             elif channel.publishing is not None:
@@ -353,6 +354,8 @@ class Connection:
 
     def _receive_method(self, channel: Channel, index: int, payload: bytes) -> Publish | None:
         """Act on a method on an open channel; return a publish, whose content is still to come."""
+        if not is_complete(METHOD, payload):
+            raise bad_frame(METHOD, payload, _UNKNOWN_FRAME)
         if index == _CHANNEL_CLOSE:
             self._close_channel(channel)
             return None
@@ -382,31 +385,37 @@ class Connection:
         """Take a frame that is no method on an open channel."""
         payload = frame[HEAD_SIZE:-1]
         index = _PUBLISH if channel.publishing is not None else 0
+        if not is_complete(frame_type, payload):
+            raise bad_frame(frame_type, payload, _UNKNOWN_FRAME)
         try:
             if frame_type == HEADER:
                 channel.receive_header(payload, frame)
             elif frame_type == BODY:
                 channel.receive_body(len(payload), frame)
             else:
-                raise _not_a_content(frame_type, payload)
+                raise unexpected_frame(frame_type, payload)
         except AmqpError as refusal:
             self._refuse(channel, refusal, index)
 
     def _receive_elsewhere(self, frame_type: int, number: int, payload: bytes) -> None:
         """Take a frame on channel 0, or on a channel that is not open."""
-        if (frame_type == HEARTBEAT and number == 0) or self.state is State.CLOSED:
+        if (frame_type == HEARTBEAT and number == 0 and not payload) or self.state is State.CLOSED:
             return
         if self.state in (State.CLOSING, State.LINGERING):
             self._receive_while_closing(frame_type, number, payload)
-        elif number in self._closing_channels and frame_type in FRAME_TYPES:
+        elif number in self._closing_channels:
             self._receive_on_closing_channel(frame_type, number, payload)
-        elif frame_type not in FRAME_TYPES or frame_type == HEARTBEAT:
-            raise _not_a_content(frame_type, payload)
+        elif not is_complete(frame_type, payload):
+            raise bad_frame(frame_type, payload, _UNKNOWN_FRAME)
+        elif frame_type == HEARTBEAT:
+            raise unexpected_frame(frame_type, payload)
         elif number == 0:
             if frame_type != METHOD:
                 raise unexpected_frame(frame_type, payload)
             self._receive_for_connection(payload)
         elif self.state is not State.RUNNING:
+            if self._handshake.step is Step.OPEN:
+                raise unexpected_frame(frame_type, payload)
             raise SilentClose(f"frame on channel {number} in the handshake")
         else:
             self._open_channel(frame_type, number, payload)
@@ -417,11 +426,11 @@ class Connection:
         index = method_index(payload)
         method = decode_method(payload)
         try:
-            if index == commands.Connection.Close.index:
-                self._close_by_peer(method)
-            elif self.state is State.HANDSHAKE:
+            if self.state is State.HANDSHAKE:
                 self._handshake.receive(method)
                 self._after_handshake_step()
+            elif index == commands.Connection.Close.index:
+                self._close_by_peer()
             elif index == commands.Connection.UpdateSecret.index:
                 # https://www.rabbitmq.com/docs/oauth2#token-expiration: with passwords there is nothing to renew.
                 self.output.write(method_frame(0, commands.Connection.UpdateSecretOk))
@@ -433,7 +442,7 @@ class Connection:
     def _after_handshake_step(self) -> None:
         negotiated = self._handshake.negotiated
         if self._handshake.step is Step.OPEN:
-            self._payload_max = negotiated.frame_size_max - ENVELOPE_SIZE
+            self._frame_size_max = negotiated.frame_size_max
             self._heartbeats = Heartbeats(negotiated.heartbeat_s, self._clock.monotonic_s())
         if self._handshake.step is not Step.DONE:
             return
@@ -441,13 +450,13 @@ class Connection:
         assert vhost is not None
         assert user is not None
         actor = Actor(user, vhost.name, self)
-        self._session = Session(self._broker, vhost, actor, self.output, self._payload_max)
+        self._session = Session(self._broker, vhost, actor, self.output, self._frame_size_max - ENVELOPE_SIZE)
         self._session.notifies_cancel = negotiated.can("consumer_cancel_notify")
         self._close_at_s = _NEVER
         self.state = State.RUNNING
         logger.info("%s: user '%s' opened vhost '%s'", self.name, user.name, vhost.name)
 
-    def _close_by_peer(self, method: Method) -> None:
+    def _close_by_peer(self) -> None:
         """Answer connection.close, and let the peer close the socket."""
         self._release()
         self.output.write(method_frame(0, commands.Connection.CloseOk))
@@ -495,8 +504,8 @@ class Connection:
             self._fail(refusal, index)
             return
         logger.warning("%s: channel %d closed: %s", self.name, channel.number, refusal.reply_text)
+        self._closing_channels[channel.number] = channel.closing()
         self._drop_channel(channel)
-        self._closing_channels.add(channel.number)
         self.output.write(channel_close(channel.number, refusal, index))
 
     def _drop_channel(self, channel: Channel) -> None:
@@ -507,14 +516,16 @@ class Connection:
         channel.release()
 
     def _receive_on_closing_channel(self, frame_type: int, number: int, payload: bytes) -> None:
-        """Ignore everything but close and close-ok [channel.close-ok]."""
-        if frame_type != METHOD:
-            return
-        index = method_index(payload)
-        if index == commands.Channel.CloseOk.index:
-            self._closing_channels.discard(number)
-        elif index == _CHANNEL_CLOSE:
-            self.output.write(method_frame(number, commands.Channel.CloseOk))
+        if not is_complete(frame_type, payload):
+            raise bad_frame(frame_type, payload, _UNKNOWN_FRAME)
+        channel = self._closing_channels[number]
+        try:
+            if channel.receive(frame_type, payload):
+                self.output.write(method_frame(number, commands.Channel.CloseOk))
+        except ChannelError as refusal:
+            self._fail(refusal, _CHANNEL_OPEN)
+        if channel.closed:
+            self._closing_channels.pop(number, None)
 
     def _send_confirms(self) -> None:
         session = self._session
@@ -529,11 +540,13 @@ class Connection:
         """Close the connection because of a mistake, or because we want to."""
         if self.state in (State.CLOSING, State.LINGERING, State.SILENT, State.CLOSED):
             return
-        if self.state is State.HANDSHAKE and not isinstance(refusal, _SAID_IN_HANDSHAKE):
+        # Before it knows the user RabbitMQ explains nothing.
+        in_the_dark = self.state is State.HANDSHAKE and self._handshake.step is not Step.OPEN
+        if in_the_dark and not isinstance(refusal, _SAID_IN_THE_DARK):
             raise SilentClose(refusal.reply_text)
         logger.warning("%s: connection closed: %s", self.name, refusal.reply_text)
         self._release()
-        self.output.write(connection_close(refusal, index))
+        self.output.write(connection_close(refusal, index if refusal.blames_method else 0))
         self.state = State.CLOSING
         self._close_at_s = self._clock.monotonic_s() + CLOSING_TIMEOUT_S
 
@@ -592,9 +605,3 @@ class Connection:
             channel.release()
         for consumer in session.vhost.drop_exclusive_queues(self):
             consumer.cancelled()
-
-
-def _not_a_content(frame_type: int, payload: bytes) -> AmqpError:
-    if frame_type == HEARTBEAT:
-        return unexpected_frame(frame_type, payload)
-    return bad_frame(frame_type, payload, Atom("unknown_frame"))

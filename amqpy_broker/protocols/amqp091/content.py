@@ -60,6 +60,7 @@ class ContentHeader:
         "body_size",
         "class_id",
         "delivery_mode",
+        "expiration",
         "headers_at",
         "payload_size",
         "repeats",
@@ -74,10 +75,12 @@ class ContentHeader:
             MalformedContent: it is not a content header.
         """
         self.payload_size = len(payload)
-        self.delivery_mode = 0
+        # Without the property a message is transient, as with 1.
+        self.delivery_mode = 1
         # Where the header table begins in the payload; 0 if there is none.
         self.headers_at = 0
         self.user_id: bytes | None = None
+        self.expiration: bytes | None = None
         # Set by whoever knows the limits: a message with this header may have to be refused.
         self.suspect = False
         try:
@@ -88,7 +91,7 @@ class ContentHeader:
             at = self._scan(payload, flags)
         except (error, IndexError):
             raise MalformedContent("the content header ends within a property") from None
-        if at > len(payload) or flags & _MORE_FLAGS:
+        if at != len(payload) or flags & _MORE_FLAGS:
             raise MalformedContent("the content header ends within a property")
 
     def _scan(self, payload: bytes, flags: int) -> int:
@@ -98,6 +101,8 @@ class ContentHeader:
                 start, at = at + 1, at + 1 + payload[at]
                 if index == _USER_ID_AT:
                     self.user_id = payload[start:at]
+                elif index == _EXPIRATION_AT:
+                    self.expiration = payload[start:at]
             elif kind == _OCTET:
                 if index == _DELIVERY_MODE_AT:
                     self.delivery_mode = payload[at]
@@ -110,6 +115,7 @@ class ContentHeader:
         return at
 
 
+_EXPIRATION_AT: Final = 7
 _USER_ID_AT: Final = 11
 _PLANS: dict[int, tuple[tuple[int, int], ...]] = {}
 

@@ -6,14 +6,16 @@ type:8 channel:16 size:32 payload end:8 (0xCE)
 from struct import Struct
 from typing import Final
 
-from amqpy_broker.core.erlang_terms import Term, format_p
+from amqpy_broker.core.erlang_terms import Term, format_p, format_p_at
 from amqpy_broker.core.errors import FrameError, UnexpectedFrame
 
 METHOD: Final = 1
 HEADER: Final = 2
 BODY: Final = 3
 HEARTBEAT: Final = 8
-FRAME_TYPES: Final = frozenset((METHOD, HEADER, BODY, HEARTBEAT))
+# class and method; class, weight and body size; anything.
+HEADER_PAYLOAD_MIN: Final = 12
+_LEAST_SIZES: Final = {METHOD: 4, HEADER: HEADER_PAYLOAD_MIN, BODY: 0}
 
 FRAME_END: Final = 0xCE
 END_OCTET: Final = b"\xce"
@@ -34,9 +36,18 @@ def pack_frame(frame_type: int, channel: int, payload: bytes) -> bytes:
     return b"".join((FRAME_HEAD.pack(frame_type, channel, len(payload)), payload, END_OCTET))
 
 
+def is_complete(frame_type: int, payload: bytes) -> bool:
+    """Say whether RabbitMQ knows what this is: the type, and a payload that is long enough for it."""
+    if frame_type == HEARTBEAT:
+        return not payload
+    least = _LEAST_SIZES.get(frame_type)
+    return least is not None and len(payload) >= least
+
+
 def bad_frame(frame_type: int, payload: bytes, reason: Term) -> FrameError:
     """Complain about a frame in RabbitMQ's words (`rabbit_reader:frame_error/3`)."""
-    return FrameError(_shown(frame_type, payload) + f": {format_p(reason)}")
+    shown = _shown(frame_type, payload) + ": "
+    return FrameError(shown + format_p_at(reason, len(shown)))
 
 
 class LostSync(FrameError):
@@ -45,7 +56,8 @@ class LostSync(FrameError):
 
 def lost_sync(frame_type: int, payload: bytes, reason: Term) -> LostSync:
     """Complain about octets that end, or would never end, in the wrong place (`rabbit_reader:fatal_frame_error/5`)."""
-    return LostSync(_shown(frame_type, payload) + f": {format_p(reason)}")
+    shown = _shown(frame_type, payload) + ": "
+    return LostSync(shown + format_p_at(reason, len(shown)))
 
 
 def unexpected_frame(frame_type: int, payload: bytes) -> UnexpectedFrame:
@@ -55,5 +67,4 @@ def unexpected_frame(frame_type: int, payload: bytes) -> UnexpectedFrame:
 
 def _shown(frame_type: int, payload: bytes) -> str:
     which = "all" if len(payload) <= _SHOWN_OCTETS else f"first {_SHOWN_OCTETS}"
-    octets = ",".join(map(str, payload[:_SHOWN_OCTETS]))
-    return f"type {frame_type}, {which} octets = <<{octets}>>"
+    return f"type {frame_type}, {which} octets = {format_p(payload[:_SHOWN_OCTETS])}"

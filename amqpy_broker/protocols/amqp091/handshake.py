@@ -16,7 +16,7 @@ from pamqp import commands
 
 from amqpy_broker.core.arguments import Arguments, arguments, plain
 from amqpy_broker.core.broker import BrokerCore
-from amqpy_broker.core.errors import LoginRefused, NotAllowed
+from amqpy_broker.core.errors import ChannelError, LoginRefused, NotAllowed
 from amqpy_broker.core.limits import CHANNEL_MAX, FRAME_SIZE_MAX, HEARTBEAT_S
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.users import User
@@ -29,8 +29,6 @@ from amqpy_broker.version import VERSION
 logger = logging.getLogger(__name__)
 
 PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
-# AMQP 0-9, and what 0-9-1 clients once sent for it: RabbitMQ takes both for 0-9-1.
-_ACCEPTED_HEADERS: Final = (PROTOCOL_HEADER, b"AMQP\x00\x00\x09\x00", b"AMQP\x01\x01\x00\x09")
 _SASL_HEADER: Final = b"AMQP\x03\x01\x00\x00"
 _LOOPBACK_ONLY_USER: Final = "guest"
 # Where anonymous clients end up [https://www.rabbitmq.com/docs/access-control#mechanisms].
@@ -104,7 +102,7 @@ class Handshake:
         Raises:
             SilentClose: another protocol; the answer says which one we speak.
         """
-        if header not in _ACCEPTED_HEADERS:
+        if header not in self._broker.profile.protocol_headers:
             self._output.write(_header_answer(header, self._broker.profile))
             raise SilentClose(f"bad protocol header {header!r}", at_once=True)
         profile = self._broker.profile
@@ -129,6 +127,9 @@ class Handshake:
         """
         index, step = self._steps[self.step]
         if method.index != index:
+            # Before the user is known RabbitMQ explains nothing.
+            if self.step is Step.OPEN:
+                raise ChannelError("unexpected method in connection state opening")
             raise SilentClose(f"expected {self.step.value}")
         step(method)
 
@@ -173,14 +174,8 @@ class Handshake:
     def _tune_ok(self, method: Method) -> None:
         asked = method.frame
         assert isinstance(asked, commands.Connection.TuneOk)
-        profile = self._broker.profile
-        try:
-            _check_tuned("frame_max", profile.frame_size_min, FRAME_SIZE_MAX, asked.frame_max)
-            _check_tuned("channel_max", 1, CHANNEL_MAX, asked.channel_max)
-        except NotAllowed as refusal:
-            if profile.explains_bad_tuning:
-                raise
-            raise SilentClose(refusal.text) from None
+        _check_tuned("frame_max", self._broker.profile.frame_size_min, FRAME_SIZE_MAX, asked.frame_max)
+        _check_tuned("channel_max", 1, CHANNEL_MAX, asked.channel_max)
         self.negotiated.frame_size_max = asked.frame_max
         self.negotiated.channel_max = asked.channel_max
         self.negotiated.heartbeat_s = asked.heartbeat
@@ -229,7 +224,7 @@ def _header_answer(header: bytes, profile: Profile) -> bytes:
 
 def _plain_response(response: bytes) -> tuple[str, str]:
     """Read `NUL user NUL password` (RFC 4616 without an authorisation identity)."""
-    octets = response.split(b"\x00", 2)
+    octets = response.split(b"\x00")
     if len(octets) != 3 or octets[0]:
         raise SilentClose("response of mechanism PLAIN is invalid")
     return _text(octets[1]), _text(octets[2])
@@ -254,7 +249,7 @@ def _text(octets: bytes) -> str:
 def _check_tuned(name: str, least: int, most: int, value: int) -> None:
     """Refuse what RabbitMQ's `validate_negotiated_integer_value` refuses; 0 means "no limit"."""
     if value and value < least:
-        raise NotAllowed(f"negotiated {name} = {value} is lower than the minimum allowed value ({least})")
+        raise SilentClose(f"negotiated {name} = {value} is lower than the minimum allowed value ({least})")
     if not value or value > most:
         detail = "" if value else " (no limit)"
-        raise NotAllowed(f"negotiated {name} = {value}{detail} is higher than the maximum allowed value ({most})")
+        raise SilentClose(f"negotiated {name} = {value}{detail} is higher than the maximum allowed value ({most})")

@@ -41,6 +41,10 @@ _LENGTH: Final = Struct(">I")
 _length_at: Final = _LENGTH.unpack_from
 _DECIMAL: Final = Struct(">BI")
 _LONGSTR: Final = ord("S")
+_TABLE: Final = ord("F")
+_ARRAY: Final = ord("A")
+# Types whose values begin with their length.
+_SIZED: Final = frozenset(b"SxFA")
 
 _INTEGERS: Final[dict[str, tuple[Kind, str]]] = {
     "b": ("byte", ">b"),
@@ -55,6 +59,14 @@ _INTEGERS: Final[dict[str, tuple[Kind, str]]] = {
     "T": ("timestamp", ">Q"),
 }
 _FLOATS: Final[dict[str, tuple[Kind, str]]] = {"f": ("float", ">f"), "d": ("double", ">d")}
+
+
+# How long values are whose type tells it, but for floats: those may not be finite.
+_VALUE_SIZES: Final[dict[int, int]] = {ord(code): Struct(layout).size for code, (_, layout) in _INTEGERS.items()} | {
+    ord("t"): 1,
+    ord("V"): 0,
+    ord("D"): 5,
+}
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
@@ -85,6 +97,43 @@ def read_fields(data: bytes, start: int, stop: int) -> dict[str, Argument]:
         return _fields(data, start, stop, 1)
     except (error, IndexError):
         raise MalformedTable("the table ends within a field") from None
+
+
+def check_table(data: bytes, offset: int) -> int:
+    """Check the table whose length stands at ``offset`` without reading its values; return the offset after it.
+
+    Raises:
+        MalformedTable: whatever is wrong with it.
+    """
+    try:
+        start, stop = _span(data, offset, len(data))
+        _check_fields(data, start, stop, 1, named=True)
+    except (error, IndexError):
+        raise MalformedTable("the table ends within a field") from None
+    return stop
+
+
+def _check_fields(data: bytes, at: int, stop: int, depth: int, *, named: bool) -> None:
+    """Step over the fields of a table, or the items of an array, which have no names."""
+    if depth > TABLE_DEPTH_MAX:
+        raise MalformedTable(f"tables are nested deeper than {TABLE_DEPTH_MAX}")
+    sizes = _VALUE_SIZES
+    while at < stop:
+        if named:
+            at += 1 + data[at]
+        code = data[at]
+        size = sizes.get(code)
+        if size is not None:
+            at += 1 + size
+        elif code in _SIZED:
+            start, at = _span(data, at + 1, stop)
+            if code in (_TABLE, _ARRAY):
+                _check_fields(data, start, at, depth + 1, named=code == _TABLE)
+        else:
+            # Numbers that may not be finite, and what is no type at all.
+            _, at = _value(data, at, stop, depth)
+    if at > stop:
+        raise MalformedTable("a field is longer than its table")
 
 
 # Everything below may read past `stop`, but not go on there: each loop ends exactly at its stop or with an error.

@@ -4,7 +4,7 @@ from typing import Final
 
 from pamqp import commands
 
-from amqpy_broker.core.arguments import Arguments
+from amqpy_broker.core.arguments import INTEGER_KINDS, Arguments
 from amqpy_broker.core.erlang_terms import format_p
 from amqpy_broker.core.errors import NotAllowed, NotImplementedByBroker, PreconditionFailed
 from amqpy_broker.core.limits import CONSUMERS_PER_CHANNEL_MAX
@@ -14,10 +14,6 @@ from amqpy_broker.protocols.amqp091.content import FramedMessage
 from amqpy_broker.protocols.amqp091.deliveries import ChannelConsumer
 from amqpy_broker.protocols.amqp091.methods.fields import fields, name
 from amqpy_broker.protocols.amqp091.publishes import Publish
-
-_INTEGER_KINDS: Final = frozenset(
-    ("byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort", "unsignedint")
-)
 
 
 def qos(channel: Channel, method: Method) -> None:
@@ -41,7 +37,7 @@ def consume(channel: Channel, method: Method) -> None:
     """Add a consumer: first the answer, then what the queue has."""
     asked = fields(method, commands.Basic.Consume)
     deliveries = channel.deliveries
-    queue_name = channel.queue_name(name(asked.queue))
+    queue_name = channel.queue_name(asked.queue)
     tag = asked.consumer_tag
     if tag in deliveries.consumers:
         raise NotAllowed(f"attempt to reuse consumer tag '{tag}'")
@@ -63,7 +59,7 @@ def consume(channel: Channel, method: Method) -> None:
 
 def _check_priority(arguments: Arguments, resource: str) -> None:
     priority = arguments.get("x-priority")
-    if priority is not None and priority.kind not in _INTEGER_KINDS:
+    if priority is not None and priority.kind not in INTEGER_KINDS:
         reason = format_p(f"expected integer, got {priority.kind}")
         raise PreconditionFailed(f"invalid arg 'x-priority' for {resource}: {reason}")
 
@@ -79,14 +75,10 @@ def cancel(channel: Channel, method: Method) -> None:
         channel.vhost.consumer_gone(consumer.queue)
 
 
-def cancel_ok(channel: Channel, method: Method) -> None:
-    """Take the answer of a client that was told its consumer is gone."""
-
-
 def get(channel: Channel, method: Method) -> None:
     """Hand out one message, if there is one."""
     asked = fields(method, commands.Basic.Get)
-    queue_name = channel.queue_name(name(asked.queue))
+    queue_name = channel.queue_name(asked.queue)
     channel.session.actor.check_queue("read", queue_name)
     queue = channel.vhost.find_queue(queue_name, channel.session.actor)
     queued = queue.get()
@@ -148,7 +140,6 @@ HANDLERS: Final = {
     commands.Basic.Qos.index: qos,
     commands.Basic.Consume.index: consume,
     commands.Basic.Cancel.index: cancel,
-    commands.Basic.CancelOk.index: cancel_ok,
     commands.Basic.Get.index: get,
     commands.Basic.Ack.index: ack,
     commands.Basic.Nack.index: nack,

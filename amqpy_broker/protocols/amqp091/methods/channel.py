@@ -17,11 +17,4 @@ def flow(channel: Channel, method: Method) -> None:
     channel.reply(commands.Channel.FlowOk, True)
 
 
-def flow_ok(channel: Channel, method: Method) -> None:
-    """Take an answer to a question that we never ask."""
-
-
-HANDLERS: Final = {
-    commands.Channel.Flow.index: flow,
-    commands.Channel.FlowOk.index: flow_ok,
-}
+HANDLERS: Final = {commands.Channel.Flow.index: flow}

@@ -22,7 +22,7 @@ def declare(channel: Channel, method: Method) -> None:
 
 
 def _find(channel: Channel, queue_name: str) -> Queue:
-    return channel.vhost.find_queue(channel.queue_name(queue_name), channel.session.actor)
+    return channel.vhost.find_queue(queue_name, channel.session.actor)
 
 
 def _create(channel: Channel, queue_name: str, asked: commands.Queue.Declare, method: Method) -> Queue:
@@ -65,7 +65,7 @@ def _queue_and_key(channel: Channel, queue_name: str, key: str) -> tuple[str, st
 def purge(channel: Channel, method: Method) -> None:
     """Drop the messages that are ready."""
     asked = fields(method, commands.Queue.Purge)
-    count = channel.vhost.purge_queue(channel.session.actor, channel.queue_name(name(asked.queue)))
+    count = channel.vhost.purge_queue(channel.session.actor, channel.queue_name(asked.queue))
     if not asked.nowait:
         channel.reply(commands.Queue.PurgeOk, count)
 

@@ -5,9 +5,10 @@ from typing import Final
 from pamqp import commands
 
 from amqpy_broker.core.errors import PreconditionFailed
+from amqpy_broker.core.names import DEFAULT_EXCHANGE
 from amqpy_broker.protocols.amqp091.channel import Channel
 from amqpy_broker.protocols.amqp091.codec import Method
-from amqpy_broker.protocols.amqp091.transactions import Transaction
+from amqpy_broker.protocols.amqp091.transactions import PendingPublish, Transaction
 
 
 def select(channel: Channel, method: Method) -> None:
@@ -24,20 +25,29 @@ def commit(channel: Channel, method: Method) -> None:
     transaction = _transaction(channel)
     publishes, settlements = list(transaction.publishes), list(transaction.settlements)
     transaction.clear()
-    lost = False
-    for publish in publishes:
-        for queue in publish.queues:
-            if queue.deleted:
-                lost = True
-            else:
-                queue.enqueue(publish.message)
-        if not publish.queues and publish.message.publish.mandatory:
-            channel.return_unroutable(publish.message)
+    lost = [_publish(channel, publish) for publish in publishes].count(False)
+    if not lost:
+        # The answer comes before what the acknowledgements bring.
+        channel.reply(commands.Tx.CommitOk)
     for settlement in settlements:
         channel.apply_settlement(settlement.deliveries, requeue=settlement.requeue)
-    if lost and channel.session.broker.profile.refuses_partial_tx:
+    if lost:
         raise PreconditionFailed("partial tx completion")
-    channel.reply(commands.Tx.CommitOk)
+
+
+def _publish(channel: Channel, pending: PendingPublish) -> bool:
+    """Hand a message to its queues; say whether all of them are still there."""
+    message, queues = pending.message, pending.queues
+    if channel.session.broker.profile.finds_tx_queues_at_commit:
+        if message.exchange == DEFAULT_EXCHANGE:
+            queues = channel.queues_for(message.publish, message)
+        queues = tuple(queue for queue in queues if not queue.deleted)
+    for queue in queues:
+        if not queue.deleted:
+            queue.enqueue(message)
+    if not queues and message.publish.mandatory:
+        channel.return_unroutable(message)
+    return not any(queue.deleted for queue in queues)
 
 
 def rollback(channel: Channel, method: Method) -> None:
