@@ -70,6 +70,8 @@ class Channel:
         self.answers_close = True
         self.close_code: Value = None
         self.is_quiet = False
+        # What was handed out on this channel, newest last, for scenarios that settle at random.
+        self.handed_out: list[Method] = []
         self._is_confirming = False
         self._published: list[bytes] = []
         self._confirmed: dict[int, str] = {}
@@ -282,6 +284,8 @@ class Channel:
             self._take_confirm(method)
             return
         self._write("< " + show_received(method, framing=self.connection.shows_framing))
+        if method.name in ("basic.deliver", "basic.get-ok"):
+            self.handed_out.append(method)
         if method.name == "basic.return" and self._is_confirming:
             self._check_return(method)
         if method.name == "channel.close":
