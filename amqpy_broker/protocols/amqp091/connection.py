@@ -386,7 +386,8 @@ class Connection:
         payload = frame[HEAD_SIZE:-1]
         index = _PUBLISH if channel.publishing is not None else 0
         if not is_complete(frame_type, payload):
-            raise bad_frame(frame_type, payload, _UNKNOWN_FRAME)
+            self._fail(bad_frame(frame_type, payload, _UNKNOWN_FRAME), 0)
+            return
         try:
             if frame_type == HEADER:
                 channel.receive_header(payload, frame)
