@@ -17,6 +17,8 @@ _HERE: Final = Path(__file__).resolve().parent
 _REPOSITORY: Final = _HERE.parents[2]
 # What depends on aio-pika's version; the other clients have been through it with the current one.
 _AIO_PIKA_TESTS: Final = ("test_aio_pika_*.py", "test_aiormq.py")
+# A broker that answers nothing would cost a timeout a test.
+_FAILURES_MAX: Final = 20
 
 
 def main() -> int:
@@ -42,7 +44,8 @@ def _make_environment(folder: Path, requirements: Path) -> Path:
 
 
 def _run_pytest(python: Path, paths: Sequence[Path], arguments: Sequence[str]) -> int:
-    command = [python, "-m", "pytest", "-c", _HERE / "pytest.ini", "--rootdir", _HERE, *paths, *arguments]
+    options = ["-c", _HERE / "pytest.ini", "--rootdir", _HERE, f"--maxfail={_FAILURES_MAX}"]
+    command = [python, "-m", "pytest", *options, *paths, *arguments]
     return subprocess.run(command, cwd=_REPOSITORY, check=False).returncode
 
 
