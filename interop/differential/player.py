@@ -12,6 +12,7 @@ from interop.differential.channel import Channel
 from interop.differential.client import Connection
 from interop.differential.scenario import Scenario, Stage
 from interop.differential.transcript import Transcript
+from interop.peers.peer import PeerFailedError
 
 # Scenarios share nothing but the broker, so several may play at once.
 WORKERS_COUNT = 6
@@ -84,6 +85,13 @@ class Player:
         """Return an open channel of this thread's own connection."""
         connection: Connection | None = getattr(self._janitor, "connection", None)
         if connection is None or connection.is_closed:
-            connection = self._janitor.connection = Connection("janitor", self.address, Transcript()).handshake()
+            connection = self._janitor.connection = self._connect()
             self._janitors.append(connection)
         return connection.probe_channel()
+
+    def _connect(self) -> Connection:
+        try:
+            return Connection("janitor", self.address, Transcript()).handshake()
+        except OSError as error:
+            host, port = self.address
+            raise PeerFailedError(f"the broker at {host}:{port} does not answer any more: {error}") from error

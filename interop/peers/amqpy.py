@@ -29,6 +29,8 @@ def amqpy(
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL)
         try:
             yield Peer(f"amqpy-broker (profile {profile})", _ready_url(process, log), process.pid, log)
+        except PeerFailedError as error:
+            raise PeerFailedError(f"{error}\n{tail(log)}") from error
         finally:
             stop(process)
             if process.stdout:
@@ -49,8 +51,8 @@ def _ready_url(process: subprocess.Popen[bytes], log: Path) -> str:
     try:
         line = lines.get(timeout=READY_TIMEOUT_S)
     except Empty:
-        raise PeerFailedError(f"no ready line after {READY_TIMEOUT_S} s:\n{tail(log)}") from None
+        raise PeerFailedError(f"no ready line after {READY_TIMEOUT_S} s") from None
     found = re.search(r"amqps?://\S+", line)
     if found is None:
-        raise PeerFailedError(f"no URL in the ready line {line!r}:\n{tail(log)}")
+        raise PeerFailedError(f"no URL in the ready line {line!r}")
     return found[0].rstrip(".,;")
