@@ -1,9 +1,13 @@
 """What stands in for a protocol in tests of the core: messages, consumers, owners of queues, a clock."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
 
 from amqpy_broker.core.access import Actor
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments, arguments
+from amqpy_broker.core.errors import AmqpError
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
@@ -236,3 +240,44 @@ def matched_by(exchange: Exchange, routing_key: str = "", values: Mapping[str, o
     matched: dict[Destination, None] = {}
     exchange.route(routing_key, arguments(values or {}), matched)
     return sorted(destination.name for destination in matched)
+
+
+# What clients ask of a vhost, with AMQP's defaults --------------------------------------------------------------------
+
+
+def declare_queue(vhost: VirtualHost, actor: Actor, name: str = "q", **fields: object) -> Queue:
+    """Declare a queue; fields that are not properties are arguments, an underscore standing for a hyphen."""
+    properties, values = _properties(("durable", "exclusive", "auto_delete"), fields)
+    return vhost.declare_queue(actor, name, **properties, arguments=values)
+
+
+def declare_exchange(
+    vhost: VirtualHost, actor: Actor, name: str = "x", exchange_type: str = "direct", **fields: object
+) -> None:
+    """Declare an exchange; fields that are not properties are arguments, an underscore standing for a hyphen."""
+    properties, values = _properties(("durable", "auto_delete", "internal"), fields)
+    vhost.declare_exchange(actor, name, exchange_type, **properties, arguments=values)
+
+
+def _properties(names: tuple[str, ...], fields: dict[str, object]) -> tuple[dict[str, bool], Arguments]:
+    values = {name.replace("_", "-"): value for name, value in fields.items() if name not in names}
+    return {name: bool(fields.get(name)) for name in names}, arguments(values)
+
+
+def delete_queue(
+    vhost: VirtualHost, actor: Actor, name: str = "q", *, if_unused: bool = False, if_empty: bool = False
+) -> int:
+    return vhost.delete_queue(actor, name, if_unused=if_unused, if_empty=if_empty)[0]
+
+
+def routed(vhost: VirtualHost, exchange: str, routing_key: str = "") -> list[str]:
+    """Names of the queues that a message would reach."""
+    return sorted(queue.name for queue in vhost.route(vhost.find_exchange(exchange), routing_key).queues)
+
+
+@contextmanager
+def refused(error: type[AmqpError], text: str) -> Iterator[None]:
+    """Expect a refusal with exactly this text."""
+    with pytest.raises(error) as refusal:
+        yield
+    assert refusal.value.text == text

@@ -138,7 +138,8 @@ def test_an_index_follows_its_bindings(exchange_type: str, data: st.DataObject) 
     asked = data.draw(st.lists(st.tuples(routing_keys, headers), min_size=1, max_size=3))
     for _ in range(data.draw(st.integers(1, 12))):
         here = list(x.bindings)
-        if here and data.draw(st.booleans()):
+        remove = data.draw(st.booleans())
+        if here and remove:
             x.remove_binding(data.draw(st.sampled_from(here)))
         else:
             x.add_binding(data.draw(bindings))

@@ -47,7 +47,7 @@ def test_bindings_are_listed_oldest_first() -> None:
     assert [binding.key for binding in x.bindings] == ["b", "c", "a"]
 
 
-DIFFERENT = [
+DIFFERENT: list[dict[str, object]] = [
     {},
     {"a": 1},
     {"a": 2},

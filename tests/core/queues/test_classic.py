@@ -7,7 +7,7 @@ import pytest
 from amqpy_broker.core.errors import AccessRefused
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.queues.classic import ClassicQueue
-from tests.fakes import FakeConsumer, FakeMessage, a_queue, drained, filled
+from tests.fakes import FakeConsumer, FakeMessage, a_queue, drained, filled, refused
 
 
 def counts(queue: ClassicQueue) -> tuple[int, int]:
@@ -204,10 +204,8 @@ def test_an_exclusive_consumer_is_alone(first: bool, second: bool) -> None:
     queue = a_queue()
     FakeConsumer(queue, exclusive=first).start()
 
-    with pytest.raises(AccessRefused) as refusal:
+    with refused(AccessRefused, "queue 'q' in vhost '/' in exclusive use"):
         FakeConsumer(queue, exclusive=second).start()
-
-    assert refusal.value.text == "queue 'q' in vhost '/' in exclusive use"
     assert queue.consumer_count == 1
 
 
