@@ -63,7 +63,7 @@ def test_a_header_is_scanned_as_pamqp_reads_it(properties: dict[str, object], si
 
     user_id = properties.get("user_id")
     assert (scanned.class_id, scanned.body_size) == (60, size)
-    assert scanned.delivery_mode == properties.get("delivery_mode", 0)
+    assert scanned.delivery_mode == properties.get("delivery_mode", 1)
     assert scanned.user_id == (user_id.encode() if isinstance(user_id, str) else None)
     assert bool(scanned.headers_at) == ("headers" in properties)
 
