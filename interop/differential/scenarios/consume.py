@@ -403,3 +403,16 @@ def a_fanout_gives_every_consumer_its_own_copy(s: Stage) -> None:
     a.publish("copy", exchange=x, to="k", properties={"headers": {"n": 1}})
     b.deliveries(1)
     c.deliveries(1)
+
+
+@scenario
+def a_global_prefetch_limits_consumers_that_were_there_before(s: Stage) -> None:
+    a = s.channel()
+    q, r = s.declared_queue(a), s.declared_queue(a, "r", messages=1)
+    a.call("basic.consume", queue=q, consumer_tag="before")
+    a.call("basic.qos", prefetch_count=1, global_=True)
+    a.call("basic.consume", queue=r, consumer_tag="after")
+    a.deliveries(1)
+    a.publish("held back", to=q)
+    a.settle(q, ready=1)
+    a.barrier()
