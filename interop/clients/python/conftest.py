@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # not every environment has every client
     from aio_pika.abc import AbstractChannel, AbstractConnection
 
 EXTERNAL_URL = os.environ.get("AMQP_URL")
-IS_OUR_BROKER = not EXTERNAL_URL and not os.environ.get(COMMAND_VARIABLE)
+IS_OUR_BROKER = not EXTERNAL_URL and "amqpy" in os.environ.get(COMMAND_VARIABLE, "amqpy")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

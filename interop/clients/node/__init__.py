@@ -1,0 +1,1 @@
+"""The Node.js client: amqplib, driven by Node's own test runner."""
