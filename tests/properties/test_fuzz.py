@@ -46,7 +46,7 @@ def changed(octets: bytes, what: list[tuple[int, str, bytes]]) -> bytes:
 def check_that_all_is_well(client: Client) -> None:
     """A connection holds no more than it may, ends in time, leaves nothing behind, and has disturbed nobody."""
     connection, broker = client.connection, client.broker
-    assert connection._held_size <= HELD_MAX_BYTES
+    assert connection._input.held_size <= HELD_MAX_BYTES
     session = connection._session
     assert session is None or 0 <= session.unfinished_bytes <= UNFINISHED_CONTENT_MAX_BYTES
     if client.state in ENDINGS:

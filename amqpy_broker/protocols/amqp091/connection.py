@@ -61,6 +61,7 @@ from amqpy_broker.protocols.amqp091.frames import (
 )
 from amqpy_broker.protocols.amqp091.handshake import Handshake, SilentClose, Step
 from amqpy_broker.protocols.amqp091.heartbeats import Heartbeats
+from amqpy_broker.protocols.amqp091.input import Input
 from amqpy_broker.protocols.amqp091.methods import HANDLERS, basic
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.protocols.amqp091.publishes import Publish
@@ -126,10 +127,7 @@ class Connection:
         self._last_publish: Publish | None = None
         self._last_header: ContentHeader | None = None
         self._repeat: Repeat | None = None
-        # Octets that do not make a frame yet, and how many are needed at least.
-        self._held: list[bytes] = []
-        self._held_size = 0
-        self._needed_size = 0
+        self._input = Input()
         # Frames of the handshake are small; it ends with what was negotiated.
         # RabbitMQ lets a payload be as large as a frame may be, and so takes frames that are 8 octets too large.
         self._frame_size_max = broker.profile.frame_size_min
@@ -155,15 +153,16 @@ class Connection:
         if self.state in (State.CLOSED, State.SILENT):
             return
         self._heartbeats.received(self._clock.monotonic_s())
-        self._held.append(data)
-        self._held_size += len(data)
-        if self._held_size < self._needed_size:
-            return
-        buffer = data if len(self._held) == 1 else b"".join(self._held)
-        # Unless told otherwise, what follows a mistake cannot be read.
-        at = len(buffer)
+        self._input.push(data)
+        while (buffer := self._input.next()) is not None:
+            self._act_on(*buffer)
+        self._send_confirms()
+        self._broker.memory.note_read(len(data))
+
+    def _act_on(self, octets: bytes, at: int) -> None:
+        """Act on what is complete, and keep the rest."""
         try:
-            at = self._receive(buffer)
+            self._input.keep(octets, self._receive(octets, at))
         except LostSync as refusal:
             self._fail_quietly(refusal)
             self._stop_listening()
@@ -176,18 +175,8 @@ class Connection:
         except Exception:
             logger.exception("%s: internal error, connection closed", self.name)
             self._fail_quietly(InternalError(""))
-        self._hold(buffer, at)
-        self._send_confirms()
-        self._broker.memory.note_read(len(data))
-
-    def _hold(self, buffer: bytes, at: int) -> None:
-        """Keep what is not a complete frame yet."""
-        self._held.clear()
-        self._held_size = len(buffer) - at
-        if self._held_size and self.state is not State.CLOSED:
-            self._held.append(buffer[at:])
-        else:
-            self._held_size = self._needed_size = 0
+        if self.state in (State.SILENT, State.CLOSED):
+            self._input.clear()
 
     def data_to_send(self) -> bytes:
         """Hand out everything there is to send; the caller sends it now."""
@@ -241,16 +230,15 @@ class Connection:
 
     # --- frames -----------------------------------------------------------------------------------------------------
 
-    def _receive(self, buffer: bytes) -> int:
+    def _receive(self, buffer: bytes, at: int) -> int:
         """Act on what is complete in the buffer; return how far that was."""
-        at = 0
         if self.state is State.HEADER:
-            if len(buffer) < _HEADER_SIZE:
-                self._needed_size = _HEADER_SIZE
-                return 0
-            at = _HEADER_SIZE
+            if len(buffer) - at < _HEADER_SIZE:
+                self._input.needed_size = _HEADER_SIZE
+                return at
+            start, at = at, at + _HEADER_SIZE
             self.state = State.HANDSHAKE
-            self._handshake.receive_header(buffer[:at])
+            self._handshake.receive_header(buffer[start:at])
         if self._repeat is not None:
             at = self._receive_repeats(self._repeat, buffer, at, len(buffer))
         return self._receive_frames(buffer, at)
@@ -266,7 +254,7 @@ class Connection:
             if size > size_max:
                 raise lost_sync(frame_type, b"", (Atom("frame_too_large"), size, size_max - ENVELOPE_SIZE))
             if stop >= end:
-                self._needed_size = stop + 1 - at
+                self._input.needed_size = stop + 1 - at
                 return at
             if buffer[stop] != FRAME_END:
                 payload = buffer[at + HEAD_SIZE : stop]
@@ -306,7 +294,7 @@ class Connection:
                             self._last_publish, self._last_header = publish, message.header
                 except AmqpError as refusal:
                     self._refuse(channel, refusal, index)
-        self._needed_size = HEAD_SIZE
+        self._input.needed_size = HEAD_SIZE
         return at
 
     def _receive_acks(self, channel: Channel, buffer: bytes, at: int, end: int) -> int:
@@ -383,18 +371,17 @@ class Connection:
 
     def _receive_content(self, channel: Channel, frame_type: int, frame: bytes) -> None:
         """Take a frame that is no method on an open channel."""
-        payload = frame[HEAD_SIZE:-1]
         index = _PUBLISH if channel.publishing is not None else 0
-        if not is_complete(frame_type, payload):
-            self._fail(bad_frame(frame_type, payload, _UNKNOWN_FRAME), 0)
-            return
         try:
-            if frame_type == HEADER:
-                channel.receive_header(payload, frame)
-            elif frame_type == BODY:
-                channel.receive_body(len(payload), frame)
-            else:
+            if frame_type == BODY:
+                channel.receive_body(len(frame) - ENVELOPE_SIZE, frame)
+                return
+            payload = frame[HEAD_SIZE:-1]
+            if not is_complete(frame_type, payload):
+                raise bad_frame(frame_type, payload, _UNKNOWN_FRAME)
+            if frame_type != HEADER:
                 raise unexpected_frame(frame_type, payload)
+            channel.receive_header(payload, frame)
         except AmqpError as refusal:
             self._refuse(channel, refusal, index)
 
@@ -587,8 +574,7 @@ class Connection:
         self.state = State.CLOSED
         self._close_at_s = _NEVER
         self._heartbeats = Heartbeats(0, 0.0)
-        self._held.clear()
-        self._held_size = 0
+        self._input.clear()
 
     def _release(self) -> None:
         """Return everything that is unacknowledged, and delete what was exclusive to this connection."""

@@ -11,6 +11,10 @@ from typing import Final
 from amqpy_broker.core.limits import OUTPUT_HIGH_WATERMARK_BYTES
 from amqpy_broker.core.queues.base import Consumer
 
+# From this size on, one more system call costs less than one more copy.
+_LARGE_BYTES: Final = 131_072
+# When pieces are larger than this on the average, there may be large ones among them.
+_SMALL_BYTES: Final = 16_384
 HIGH_WATERMARK_BYTES: Final = OUTPUT_HIGH_WATERMARK_BYTES
 
 
@@ -42,12 +46,25 @@ class Output:
         self._parked[consumer] = None
 
     def take(self) -> bytes:
-        """Take everything that is there, and let parked consumers go on."""
-        octets = b"".join(self.pieces)
-        self.pieces.clear()
-        self.size = 0
+        """Take what is there, and let parked consumers go on. Large pieces come one by one: joining would copy them."""
+        pieces = self.pieces
+        if self.size >= _LARGE_BYTES and self.size > len(pieces) * _SMALL_BYTES:
+            octets = self._take_large()
+        else:
+            octets = b"".join(pieces)
+            pieces.clear()
+        self.size = max(self.size - len(octets), 0) if pieces else 0
         if self._parked:
             parked, self._parked = self._parked, {}
             for consumer in parked:
                 consumer.resume_if_waiting()
+        return octets
+
+    def _take_large(self) -> bytes:
+        """Take the first large piece, or what is before it."""
+        pieces = self.pieces
+        large_at = next((at for at, piece in enumerate(pieces) if len(piece) >= _LARGE_BYTES), len(pieces))
+        count = large_at or 1
+        octets = pieces[0] if count == 1 else b"".join(pieces[:count])
+        del pieces[:count]
         return octets
