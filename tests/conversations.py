@@ -151,6 +151,59 @@ def conversations(*, mistakes_too: bool = True, max_size: int = 30) -> st.Search
     return st.lists(step, max_size=max_size).map(lambda steps: [*PREPARATION, *steps])
 
 
+def publishers() -> st.SearchStrategy[Steps]:
+    """Make up what loops of publishers say: few messages, many times, and in between what changes their fate."""
+    message = st.sampled_from(
+        [
+            publish(1, "", "q0", b"same"),
+            publish(1, "", "q0", b"size"),
+            publish(1, "", "q0", b"another size"),
+            publish(1, "x0", "", b"", mandatory=True),
+            publish(1, "x0", "", b"fan", body_frame_size=2),
+            publish(2, "", "q0", b"same"),
+            publish(1, "amq.headers", "", b"same", headers={"k": "v"}),
+            publish(1, "", "q0", b"same", user_id="bob"),
+        ]
+    )
+    runs = st.builds(lambda octets, count: octets * count, message, st.integers(1, 4))
+    loop = st.just(publish(1, "", "q0", b"same") * 3)
+    cut_short = st.builds(lambda octets, at: octets[: at % len(octets)], message, st.integers(1, 100))
+    change_of_channel = st.sampled_from(
+        [
+            method(1, Channel.Close) + method(1, Channel.Open),
+            method(1, Channel.Close),
+            method(1, Channel.Open),
+            method(1, Tx.Select),
+            method(1, Tx.Commit),
+            method(1, Tx.Rollback),
+            method(1, Confirm.Select),
+            method(1, Basic.Publish, exchange="", routing_key="q0"),
+            method(1, Basic.Consume, queue="q0", consumer_tag="e"),
+        ]
+    )
+    change_elsewhere = st.sampled_from(
+        [
+            method(2, Queue.Delete, queue="q0"),
+            method(2, Queue.Declare, queue="q0"),
+            method(2, Exchange.Delete, exchange="x0"),
+            method(2, Exchange.Declare, exchange="x0", exchange_type="fanout"),
+            method(2, Queue.Bind, queue="q0", exchange="x0"),
+            method(2, Queue.Unbind, queue="q0", exchange="x0"),
+            method(2, Basic.Consume, queue="q0", consumer_tag="c", no_ack=True),
+            method(2, Basic.Consume, queue="q0", consumer_tag="d"),
+            method(2, Basic.Cancel, consumer_tag="c"),
+            method(2, Basic.Ack, delivery_tag=1),
+            method(2, Basic.Ack, delivery_tag=2, multiple=True),
+            method(0, Connection.Close),
+            method(0, Connection.Open, virtual_host="/"),
+        ]
+    )
+    steps = st.lists(
+        st.one_of(loop, loop, runs, change_of_channel, change_of_channel, change_elsewhere, cut_short), max_size=20
+    )
+    return steps.map(lambda steps: [*PREPARATION, *steps])
+
+
 PREPARATION: Steps = [
     *(method(number, Channel.Open) for number in CHANNELS),
     *(method(1, Queue.Declare, queue=name) for name in QUEUES),
@@ -191,8 +244,8 @@ class Forgetful(dict[bytes, object]):
         """Forget."""
 
 
-def play(broker: BrokerCore, steps: Steps, chunker: Chunker = at_once, *, memos: bool = True) -> Client:
-    """Have a conversation, in chunks; without memos nothing is recognised."""
+def play(broker: BrokerCore, steps: Steps, chunker: Chunker | None = at_once, *, memos: bool = True) -> Client:
+    """Have a conversation, in chunks or step by step; without memos nothing is recognised."""
     client = Client(broker)
     for octets in handshake(frame_max=131_072):
         client.feed(octets)
@@ -200,7 +253,7 @@ def play(broker: BrokerCore, steps: Steps, chunker: Chunker = at_once, *, memos:
         assert client.connection._session is not None
         client.connection._publish_memo = Forgetful()  # type: ignore[assignment]
         client.connection._session.header_memo = Forgetful()  # type: ignore[assignment]
-    for chunk in chunker(b"".join(steps)):
+    for chunk in steps if chunker is None else chunker(b"".join(steps)):
         client.feed(chunk)
     return client
 

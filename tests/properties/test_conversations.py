@@ -2,7 +2,7 @@
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pamqp.commands import Basic, Channel, Connection
+from pamqp.commands import Basic, Channel, Confirm, Connection, Queue, Tx
 
 from tests.conversations import (
     PREPARATION,
@@ -13,6 +13,7 @@ from tests.conversations import (
     octet_by_octet,
     outcome,
     play,
+    publishers,
 )
 from tests.wire import frame, method, new_broker, publish
 
@@ -38,11 +39,36 @@ def test_octet_by_octet_gives_the_same_outcome(steps: Steps) -> None:
 @given(conversations(), cuts)
 @example([*PREPARATION, method(1, Basic.Nack, delivery_tag=2**64 - 1)], [])
 @example([*PREPARATION, method(1, Basic.Ack, delivery_tag=2**64 - 1)], [])
-@example([*PREPARATION, publish(1, "", "q0", b"x") * 3, method(1, Channel.Close), publish(1, "", "q0", b"x")], [])
 def test_nothing_remembered_gives_the_same_outcome(steps: Steps, where: list[int]) -> None:
     remembered = outcome(play(new_broker(), steps, divided_at(where)))
 
     assert outcome(play(new_broker(), steps, divided_at(where), memos=False)) == remembered
+
+
+LOOP = publish(1, "", "q0", b"x") * 3
+FAN_OUT = publish(1, "x0", "", b"x") * 3
+CONSUME = method(1, Basic.Consume, queue="q0", consumer_tag="c")
+ACKS = b"".join(method(1, Basic.Ack, delivery_tag=tag) for tag in (1, 2, 3))
+
+
+@given(publishers())
+@example([*PREPARATION, LOOP, method(1, Channel.Close), LOOP])
+@example([*PREPARATION, LOOP, method(1, Channel.Close), method(1, Channel.Open), LOOP])
+@example([*PREPARATION, LOOP, method(1, Tx.Select), LOOP])
+@example([*PREPARATION, LOOP, method(1, Confirm.Select), LOOP])
+@example([*PREPARATION, LOOP, method(1, Basic.Publish), LOOP])
+@example([*PREPARATION, LOOP, LOOP[:-3], LOOP])
+@example([*PREPARATION, LOOP, method(2, Queue.Delete, queue="q0"), LOOP])
+@example([*PREPARATION, LOOP, method(0, Connection.Close), LOOP])
+@example([*PREPARATION, FAN_OUT, method(1, Queue.Bind, queue="q2", exchange="x0"), FAN_OUT])
+@example([*PREPARATION, CONSUME, LOOP, method(1, Tx.Select), ACKS, method(1, Tx.Rollback)])
+@example([*PREPARATION, CONSUME, LOOP, ACKS[:-1] + b"!", method(1, Channel.Flow, active=True)])
+@example([*PREPARATION, LOOP, LOOP.replace(b"\xce", b"!")])
+def test_nothing_remembered_gives_the_same_outcome_step_by_step(steps: Steps) -> None:
+    remembered = outcome(play(new_broker(), steps, None))
+
+    assert outcome(play(new_broker(), steps, None, memos=False)) == remembered
+    assert outcome(play(new_broker(), steps, at_once)) == remembered
 
 
 @given(conversations(mistakes_too=False), conversations(mistakes_too=False))
