@@ -64,11 +64,12 @@ ACKS = b"".join(method(1, Basic.Ack, delivery_tag=tag) for tag in (1, 2, 3))
 @example([*PREPARATION, CONSUME, LOOP, method(1, Tx.Select), ACKS, method(1, Tx.Rollback)])
 @example([*PREPARATION, CONSUME, LOOP, ACKS[:-1] + b"!", method(1, Channel.Flow, active=True)])
 @example([*PREPARATION, LOOP, LOOP.replace(b"\xce", b"!")])
-def test_nothing_remembered_gives_the_same_outcome_step_by_step(steps: Steps) -> None:
+def test_a_loop_of_publishes_gives_the_same_outcome_however_it_comes(steps: Steps) -> None:
     remembered = outcome(play(new_broker(), steps, None))
 
     assert outcome(play(new_broker(), steps, None, memos=False)) == remembered
     assert outcome(play(new_broker(), steps, at_once)) == remembered
+    assert outcome(play(new_broker(), steps, octet_by_octet)) == remembered
 
 
 @given(conversations(mistakes_too=False), conversations(mistakes_too=False))
