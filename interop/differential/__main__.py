@@ -33,7 +33,7 @@ def main() -> int:
             print("\n".join(scenario.name for scenario in scenarios))
             return 0
         if arguments.record:
-            return _record(arguments.profile, scenarios)
+            return _record(arguments.profile, scenarios, keep_others=bool(arguments.only))
         if arguments.generated:
             return _generated(arguments)
         return _compare(arguments, scenarios)
@@ -111,7 +111,7 @@ def _report(result: Comparison, theirs: Transcripts, ours: Transcripts) -> None:
     print(result.summary())
 
 
-def _record(profile: str, scenarios: list[Scenario]) -> int:
+def _record(profile: str, scenarios: list[Scenario], *, keep_others: bool) -> int:
     """Record, several times: what does not come out the same each time is of no use as a reference."""
     with _player_of_rabbitmq(profile) as player:
         runs = [player.play_all(scenarios) for _ in range(RECORDINGS_COUNT)]
@@ -119,7 +119,7 @@ def _record(profile: str, scenarios: list[Scenario]) -> int:
     for name in unsteady:
         other = next(run[name] for run in runs if run[name] != runs[0][name])
         print("\n".join(show_difference(name, runs[0][name], other)))
-    golden.write(profile, runs[0])
+    golden.write(profile, runs[0], keep_others=keep_others)
     print(f"{len(runs[0])} recorded in {golden.FOLDER / golden.VERSIONS[profile]}, {len(unsteady)} unsteady")
     return 1 if unsteady else 0
 

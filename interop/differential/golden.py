@@ -13,10 +13,12 @@ FOLDER = Path(__file__).parent / "golden"
 VERSIONS = {"3.10": "3.10.8", "4.0": "4.0.5"}
 
 
-def write(profile: str, transcripts: Transcripts) -> None:
-    """Write transcripts, in the files of those scenarios that were played, and leave the others as they are."""
+def write(profile: str, transcripts: Transcripts, *, keep_others: bool) -> None:
+    """Write transcripts into the files of their nouns; other scenarios there stay only if that is asked for."""
     by_noun: dict[str, Transcripts] = defaultdict(dict)
-    for name, lines in transcripts.items():
+    nouns = {_noun(name) for name in transcripts}
+    others = {name: lines for name, lines in read(profile).items() if keep_others and _noun(name) in nouns}
+    for name, lines in (others | transcripts).items():
         by_noun[_noun(name)][name] = lines
     for noun, fresh in by_noun.items():
         path = _path(profile, noun)
