@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from interop.clients.python.support.broker_process import COMMAND_VARIABLE, BrokerProcess
+from interop.clients.python.support.ports import reserve_port
 
 if TYPE_CHECKING:  # not every environment has every client
     from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -38,7 +39,7 @@ def restartable_broker() -> Iterator[BrokerProcess]:
     """A broker of the test's own, to be terminated, killed and started again."""
     if EXTERNAL_URL:
         pytest.skip("AMQP_URL names a broker that the tests may not restart")
-    with BrokerProcess() as broker:
+    with BrokerProcess(reserve_port()) as broker:
         yield broker
 
 

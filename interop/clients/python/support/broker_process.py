@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
@@ -35,10 +34,9 @@ class BrokerDidNotStartError(RuntimeError):
 class BrokerProcess:
     """Start with `start()`, ask `url`, end with `terminate()` or `kill()`; `start()` again keeps the port."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self.port = 0
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
         self.url = ""
-        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the broker
 
@@ -47,7 +45,6 @@ class BrokerProcess:
         self._process = subprocess.Popen(
             [*_command(), "--port", str(self.port)],
             cwd=_REPOSITORY,
-            env=self._environment,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,

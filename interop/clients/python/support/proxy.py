@@ -5,6 +5,8 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit, urlunsplit
 
+from interop.clients.python.support.ports import reserve_port
+
 _READ_SIZE: Final = 65536
 
 
@@ -13,7 +15,7 @@ class BreakableProxy:
 
     def __init__(self, broker_url: str) -> None:
         self._broker_url = urlsplit(broker_url)
-        self._port = 0
+        self._port = reserve_port()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -25,7 +27,6 @@ class BreakableProxy:
     async def restore(self) -> None:
         """Take connections (again), always on the same port."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
 
     def cut(self) -> None:
         """Refuse new connections and reset the open ones, in the middle of whatever they were saying."""
