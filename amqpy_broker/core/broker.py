@@ -4,6 +4,7 @@ from amqpy_broker.core.clock import Clock, SystemClock
 from amqpy_broker.core.memory import Memory
 from amqpy_broker.core.names import NameSource
 from amqpy_broker.core.profile import DEFAULT_PROFILE, Profile, profile_named
+from amqpy_broker.core.timers import Timers
 from amqpy_broker.core.users import Permissions, User, Users, hash_password
 from amqpy_broker.core.vhost import VirtualHost
 
@@ -28,6 +29,7 @@ class BrokerCore:
     ) -> None:
         self.profile = profile or profile_named(DEFAULT_PROFILE)
         self.clock: Clock = clock or SystemClock()
+        self.timers = Timers(self.clock)
         self.names = NameSource(seed)
         self.users = Users()
         self.vhosts: dict[str, VirtualHost] = {}

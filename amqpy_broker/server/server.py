@@ -55,6 +55,9 @@ class Server:
         self._alarm_raised = anyio.Event()
         self._all_gone = anyio.Event()
         self._core.memory.on_change = self._alarm_changed
+        timers, deadlines = self._core.timers, self._deadlines
+        deadlines.add(timers)
+        timers.on_sooner = lambda: deadlines.sooner(timers)
         listeners = await self._listen()
         try:
             async with anyio.create_task_group() as tasks:

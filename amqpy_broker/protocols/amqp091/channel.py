@@ -58,7 +58,6 @@ class Session:
     """What all channels of one connection share: who it is, where, and how to talk to it."""
 
     __slots__ = (
-        "_checked_headers",
         "actor",
         "broker",
         "confirming",
@@ -80,24 +79,8 @@ class Session:
         # Channels that have confirms to send at the end of this read.
         self.confirming: list[Channel] = []
         self.header_memo: dict[bytes, ContentHeader] = {}
-        # Header tables that were found to be in order: most clients send the same few.
-        self._checked_headers: set[bytes] = set()
         # Octets of contents that are not complete.
         self.unfinished_bytes = 0
-
-    def check_headers(self, payload: bytes, at: int) -> None:
-        """Check a header table: what is none must not reach another client.
-
-        Raises:
-            MalformedTable: it is none.
-        """
-        table = payload[at : at + 4 + int.from_bytes(payload[at : at + 4], "big")]
-        if table not in self._checked_headers:
-            check_table(table, 0)
-            if len(self._checked_headers) >= HEADER_MEMO_MAX:
-                self._checked_headers.clear()
-            if len(table) <= MEMO_KEY_MAX_BYTES:
-                self._checked_headers.add(table)
 
 
 class Channel:
@@ -254,7 +237,7 @@ class Channel:
         try:
             header = ContentHeader(payload)
             if header.headers_at:
-                session.check_headers(payload, header.headers_at)
+                check_table(payload, header.headers_at)
         except (MalformedContent, MalformedTable):
             # RabbitMQ's process dies of it.
             raise InternalError("") from None

@@ -42,7 +42,7 @@ _length_at: Final = _LENGTH.unpack_from
 _DECIMAL: Final = Struct(">BI")
 _LONGSTR: Final = ord("S")
 _TABLE: Final = ord("F")
-_ARRAY: Final = ord("A")
+_NESTED: Final = frozenset(b"FA")
 # Types whose values begin with their length.
 _SIZED: Final = frozenset(b"SxFA")
 
@@ -61,12 +61,14 @@ _INTEGERS: Final[dict[str, tuple[Kind, str]]] = {
 _FLOATS: Final[dict[str, tuple[Kind, str]]] = {"f": ("float", ">f"), "d": ("double", ">d")}
 
 
-# How long values are whose type tells it, but for floats: those may not be finite.
-_VALUE_SIZES: Final[dict[int, int]] = {ord(code): Struct(layout).size for code, (_, layout) in _INTEGERS.items()} | {
-    ord("t"): 1,
-    ord("V"): 0,
-    ord("D"): 5,
+# How long a type and its value are, where the type tells it; but for floats, which may not be finite.
+_VALUE_SIZES: Final[dict[int, int]] = {
+    ord("t"): 2,
+    ord("V"): 1,
+    ord("D"): 6,
+    **{ord(code): 1 + Struct(layout).size for code, (_, layout) in _INTEGERS.items()},
 }
+_unpack_length: Final = _LENGTH.unpack_from
 
 
 # Reading --------------------------------------------------------------------------------------------------------------
@@ -106,34 +108,48 @@ def check_table(data: bytes, offset: int) -> int:
         MalformedTable: whatever is wrong with it.
     """
     try:
-        start, stop = _span(data, offset, len(data))
-        _check_fields(data, start, stop, 1, named=True)
+        start = offset + 4
+        stop = start + int(_unpack_length(data, offset)[0])
+        if stop > len(data):
+            raise MalformedTable("the table is longer than the data")
+        _check_fields(data, start, stop, 1)
     except (error, IndexError):
         raise MalformedTable("the table ends within a field") from None
     return stop
 
 
-def _check_fields(data: bytes, at: int, stop: int, depth: int, *, named: bool) -> None:
-    """Step over the fields of a table, or the items of an array, which have no names."""
-    if depth > TABLE_DEPTH_MAX:
-        raise MalformedTable(f"tables are nested deeper than {TABLE_DEPTH_MAX}")
-    sizes = _VALUE_SIZES
+def _check_fields(data: bytes, at: int, stop: int, depth: int) -> None:
     while at < stop:
-        if named:
-            at += 1 + data[at]
-        code = data[at]
-        size = sizes.get(code)
-        if size is not None:
-            at += 1 + size
-        elif code in _SIZED:
-            start, at = _span(data, at + 1, stop)
-            if code in (_TABLE, _ARRAY):
-                _check_fields(data, start, at, depth + 1, named=code == _TABLE)
-        else:
-            # Numbers that may not be finite, and what is no type at all.
-            _, at = _value(data, at, stop, depth)
+        at = _check_value(data, at + 1 + data[at], stop, depth)
     if at > stop:
         raise MalformedTable("a field is longer than its table")
+
+
+def _check_items(data: bytes, at: int, stop: int, depth: int) -> None:
+    while at < stop:
+        at = _check_value(data, at, stop, depth)
+    if at > stop:
+        raise MalformedTable("an item is longer than its array")
+
+
+def _check_value(data: bytes, at: int, stop: int, depth: int) -> int:
+    """Step over a type and its value."""
+    code = data[at]
+    size = _VALUE_SIZES.get(code)
+    if size is not None:
+        return at + size
+    if code not in _SIZED:
+        # Numbers that may not be finite, and what is no type at all.
+        return _value(data, at, stop, depth)[1]
+    start = at + 5
+    end = start + int(_unpack_length(data, at + 1)[0])
+    if end > stop:
+        raise MalformedTable("a value is longer than its table")
+    if code in _NESTED:
+        if depth >= TABLE_DEPTH_MAX:
+            raise MalformedTable(f"tables are nested deeper than {TABLE_DEPTH_MAX}")
+        (_check_fields if code == _TABLE else _check_items)(data, start, end, depth + 1)
+    return end
 
 
 # Everything below may read past `stop`, but not go on there: each loop ends exactly at its stop or with an error.
