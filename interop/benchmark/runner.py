@@ -84,7 +84,7 @@ class Runner:
                 if kind.startable:
                     result.samples.append(self._sample_fresh(kind, case.work))
             else:
-                result.samples.append(_sample(self._get(kind), case.work, self._seconds))
+                result.samples.append(sample(self._get(kind), case.work, self._seconds))
         except StalledError as error:
             result.failures.append(f"stalls: {error}")
         except (RefusedError, PeerFailedError) as error:
@@ -97,7 +97,7 @@ class Runner:
         running = Running(kind)
         self.products[kind.name] = running.product
         try:
-            return _sample(running, work, self._seconds)
+            return sample(running, work, self._seconds)
         finally:
             running.stop()
 
@@ -115,7 +115,7 @@ class Runner:
             del self._running[kind.name]
 
 
-def _sample(running: Running, work: Work, seconds: float) -> Sample:
+def sample(running: Running, work: Work, seconds: float) -> Sample:
     """Measure once."""
     port, pid = running.peer.port, running.peer.pid
     match work:

@@ -19,12 +19,20 @@ READY_TIMEOUT_S = 15
 
 @contextmanager
 def amqpy(
-    profile: str = "4.0", *, port: int = 0, arguments: Sequence[str] = (), python: str = sys.executable
+    profile: str = "4.0",
+    *,
+    port: int = 0,
+    arguments: Sequence[str] = (),
+    python: str = sys.executable,
+    program: Sequence[str] = ("-m", "amqpy_broker"),
 ) -> Iterator[Peer]:
-    """Run `python -m amqpy_broker` and yield it once it has printed its ready line."""
+    """Run `python -m amqpy_broker` and yield it once it has printed its ready line.
+
+    Another `program` for Python runs it under a profiler.
+    """
     with tempfile.TemporaryDirectory(prefix="amqpy-peer-") as folder:
         log = Path(folder, "broker.log")
-        command = [python, "-m", "amqpy_broker", "--port", str(port), "--profile", profile, *arguments]
+        command = [python, *program, "--port", str(port), "--profile", profile, *arguments]
         with log.open("wb") as stderr:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL)
         try:
