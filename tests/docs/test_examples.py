@@ -25,7 +25,7 @@ from tests.broker_process import PATIENCE_S, broker_process, clean_environment
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LITERAL_URL = "amqp://guest:guest@localhost/"
-CLIENTS = ("aio_pika", "pika", "celery", "pytest_asyncio")
+LIBRARIES = ("aio_pika", "celery", "pika", "pytest_asyncio", "trio")
 
 
 class Block(NamedTuple):
@@ -59,9 +59,9 @@ def of_kind(kind: str) -> list[object]:
 @pytest.mark.parametrize("block", of_kind("python"))
 def test_a_python_example_runs_and_prints_what_the_page_says(block: Block, tmp_path: Path) -> None:
     imported = set(re.findall(r"^(?:import|from) (\w+)", block.text, re.MULTILINE))
-    for client in imported.intersection(CLIENTS):
-        if not importlib.util.find_spec(client):
-            pytest.skip(f"{client} is not installed")
+    for library in imported.intersection(LIBRARIES):
+        if not importlib.util.find_spec(library):
+            pytest.skip(f"{library} is not installed")
     is_test = "def test_" in block.text
     with broker_process() as broker:
         script = tmp_path / ("test_example.py" if is_test else "example.py")
