@@ -165,6 +165,10 @@ class Queue(Destination):
         """Remove a consumer. What it has not settled stays with its channel."""
 
     @abstractmethod
+    def pause(self, consumer: Consumer) -> None:
+        """Count no longer on a consumer that cannot take any more, though it has not been asked."""
+
+    @abstractmethod
     def resume(self, consumer: Consumer) -> None:
         """Count on a consumer that can take (again), and hand out what waits."""
 

@@ -130,6 +130,10 @@ class ClassicQueue(Queue):
     def remove_consumer(self, consumer: Consumer) -> None:
         """Remove a consumer. What it has not settled stays with its channel."""
         del self._consumers[consumer]
+        self.pause(consumer)
+
+    def pause(self, consumer: Consumer) -> None:
+        """Count no longer on a consumer that cannot take any more, though it has not been asked."""
         if not consumer.waiting:
             self._takers.remove(consumer)
             consumer.waiting = True

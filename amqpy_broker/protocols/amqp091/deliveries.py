@@ -75,6 +75,8 @@ class Deliveries:
         self.last_tag += 1
         if queued is not None:
             self.unacked[self.last_tag] = queued
+            if self.full:
+                self.pause_all_but(None)
         return self.last_tag
 
     # --- acknowledgements -------------------------------------------------------------------------------------------
@@ -162,6 +164,15 @@ class Deliveries:
         for consumer in tuple(self.consumers.values()):
             consumer.resume_if_waiting()
 
+    def pause_all_but(self, asked: ChannelConsumer | None) -> None:
+        """Let every consumer wait that needs acknowledgements: the channel's own prefetch count is used up.
+
+        The one that was just asked says so itself.
+        """
+        for consumer in self.consumers.values():
+            if consumer is not asked and not consumer.no_ack:
+                consumer.queue.pause(consumer)
+
     # --- consumers --------------------------------------------------------------------------------------------------
 
     def remove_consumer(self, tag: str) -> ChannelConsumer | None:
@@ -235,11 +246,10 @@ class ChannelConsumer(Consumer):
             return size <= HIGH_WATERMARK_BYTES
         deliveries.unacked[tag] = queued
         self.unacked_count = count = self.unacked_count + 1
-        return (
-            size <= HIGH_WATERMARK_BYTES
-            and count != self.prefetch_count
-            and not (deliveries.global_prefetch_count and deliveries.full)
-        )
+        if deliveries.global_prefetch_count and deliveries.full:
+            deliveries.pause_all_but(self)
+            return False
+        return size <= HIGH_WATERMARK_BYTES and count != self.prefetch_count
 
     def cancelled(self) -> None:
         """Learn that the queue is gone, and say so if the client understands it."""

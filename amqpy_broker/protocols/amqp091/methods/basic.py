@@ -30,6 +30,8 @@ def qos(channel: Channel, method: Method) -> None:
     else:
         deliveries.prefetch_count = asked.prefetch_count
     channel.reply(commands.Basic.QosOk)
+    if deliveries.full:
+        deliveries.pause_all_but(None)
     deliveries.resume_all()
 
 
