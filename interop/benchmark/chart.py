@@ -14,8 +14,8 @@ from interop.benchmark.cases import METRICS, Case, Load, Metric
 from interop.benchmark.report import format_value
 from interop.benchmark.runner import Result, Runner
 
-WIDTH: Final = 860
-LABEL_WIDTH: Final = 250
+WIDTH: Final = 900
+LABEL_WIDTH: Final = 310
 VALUE_WIDTH: Final = 130
 BAR_HEIGHT: Final = 13
 GROUP_GAP: Final = 12
@@ -80,4 +80,4 @@ def _group(parts: list[str], y: int, case: Case, metric: Metric, results: list[R
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= 38 else label[:37] + "…"
+    return label if len(label) <= 46 else label[:45] + "…"

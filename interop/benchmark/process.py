@@ -45,6 +45,14 @@ def cpu_s(pids: list[int]) -> float:
     return ticks * _TICK_S
 
 
+def machine_cpu_s() -> float:
+    """Return the CPU seconds that the whole machine has been busy, time taken by its host included."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (
+        int(value) for value in Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) * _TICK_S
+
+
 def memory(pid: int) -> Memory:
     """Return the memory of the process tree at this moment."""
     rss = pss = 0

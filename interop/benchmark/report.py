@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 from datetime import UTC, datetime
 from pathlib import Path
 
 from interop.benchmark.cases import METRICS, Case, Metric
-from interop.benchmark.runner import Result, Runner
+from interop.benchmark.runner import Result, Runner, Sample
 
 # A load generator that uses more of a core than this may be what limits the throughput.
 LOAD_CORES_MAX = 0.85
 # A broker under load that is silent for longer than this has something to explain.
 PAUSE_MAX_MS = 150
+OTHER_CORES_MAX = 0.3
 
 
 def as_table(runner: Runner, cases: list[Case]) -> str:
@@ -131,7 +133,14 @@ def _warnings(runner: Runner) -> list[str]:
         for results in runner.results.values()
         for result in results.values()
     )
+    others = [sample["other_cores"] for sample in _samples(runner) if "other_cores" in sample]
+    if others and (busy := statistics.median(others)) > OTHER_CORES_MAX:
+        pauses.append(f"{busy:.1f} cores were busy with other work: trust CPU a message, not throughput and latency")
     return pauses + (["* the load generator was busy: the broker may be able to do more"] if limited else [])
+
+
+def _samples(runner: Runner) -> list[Sample]:
+    return [sample for results in runner.results.values() for result in results.values() for sample in result.samples]
 
 
 def _lines(path: str) -> list[str]:

@@ -25,22 +25,27 @@ def measure(port: int, pid: int, load: Load, seconds: float) -> dict[str, float]
     with _rig(port, load) as pump:
         pump.run_for(min(0.5, seconds / 3))
         pids = process.tree(pid)
-        received, cpu_s, own_cpu_s, began = pump.received, process.cpu_s(pids), time.process_time(), time.perf_counter()
+        began, received, used = time.perf_counter(), pump.received, _cpu_s(pids)
         pump.run_for(seconds)
-        took = time.perf_counter() - began
-        messages_count, pause_s = pump.received - received, pump.longest_pause_s
-        cpu_s = process.cpu_s(pids) - cpu_s
-        own_cpu_s = time.process_time() - own_cpu_s
+        took, messages_count, pause_s = time.perf_counter() - began, pump.received - received, pump.longest_pause_s
+        broker_s, load_s, all_s = (after - before for after, before in zip(_cpu_s(pids), used, strict=True))
         pump.drain()
     if not messages_count:
         raise StalledError("no message arrived")
     return {
         "messages_per_s": messages_count / took,
-        "cpu_us": cpu_s / messages_count * 1e6,
-        "broker_cores": cpu_s / took,
-        "load_cores": own_cpu_s / took,
+        "cpu_us": broker_s / messages_count * 1e6,
+        "broker_cores": broker_s / took,
+        "load_cores": load_s / took,
+        # What the rest of the machine did meanwhile; the kernel's work on the sockets of both sides is in it too.
+        "other_cores": max(0.0, all_s - broker_s - load_s) / took,
         "longest_pause_ms": pause_s * 1e3,
     }
+
+
+def _cpu_s(pids: list[int]) -> tuple[float, float, float]:
+    """Return the CPU seconds used so far by the broker, by this load, and by everybody."""
+    return process.cpu_s(pids), time.process_time(), process.machine_cpu_s()
 
 
 @contextlib.contextmanager
