@@ -32,6 +32,8 @@ def broker_url() -> Iterator[str]:
         return
     with BrokerProcess() as broker:
         yield broker.url
+        broker.terminate()
+        _check_log(broker)
 
 
 @pytest.fixture
@@ -41,6 +43,13 @@ def restartable_broker() -> Iterator[BrokerProcess]:
         pytest.skip("AMQP_URL names a broker that the tests may not restart")
     with BrokerProcess(reserve_port()) as broker:
         yield broker
+        _check_log(broker)
+
+
+def _check_log(broker: BrokerProcess) -> None:
+    """Whatever the clients did, our broker saw it coming."""
+    if IS_OUR_BROKER:
+        assert "Traceback" not in broker.read_log(), broker.read_log()
 
 
 @pytest.fixture

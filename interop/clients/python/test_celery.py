@@ -38,6 +38,7 @@ def app(broker_url: str) -> Iterator[Celery]:
             raise self.retry(exc=error) from error
 
     yield app
+    app.backend.result_consumer.stop()
     with app.connection() as connection:
         connection.default_channel.queue_delete(queue)
     app.close()
