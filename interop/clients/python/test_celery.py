@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("celery")
 
+import kombu.pools
 from celery import Celery, Task, chain, group
 from celery.contrib.testing.worker import start_worker
 from celery.worker import WorkController
@@ -38,10 +39,12 @@ def app(broker_url: str) -> Iterator[Celery]:
             raise self.retry(exc=error) from error
 
     yield app
+    # Celery keeps what it connected in three places.
     app.backend.result_consumer.stop()
     with app.connection() as connection:
         connection.default_channel.queue_delete(queue)
     app.close()
+    kombu.pools.reset()
 
 
 @pytest.fixture(scope="module")
