@@ -5,6 +5,7 @@ It loses nothing, invents nothing, keeps the order, marks what it hands out agai
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -222,5 +223,6 @@ def number_of(queued: QueuedMessage) -> int:
     return int(queued.message.text)
 
 
-TestClassicQueue = ClassicQueueMachine.TestCase
+# Long runs take their time.
+TestClassicQueue = pytest.mark.timeout(900)(ClassicQueueMachine.TestCase)
 TestClassicQueue.settings = settings(stateful_step_count=60)

@@ -6,12 +6,14 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import product
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from amqpy_broker.core.arguments import Arguments, arguments
 from amqpy_broker.core.errors import AmqpError
+from amqpy_broker.core.exchanges.bindings import Binding
 from amqpy_broker.core.exchanges.router import Routed
 from tests.fakes import FakeConsumer, a_vhost, an_actor, declare_exchange, declare_queue, delete_queue
 
@@ -87,6 +89,18 @@ class VhostMachine(RuleBasedStateMachine):
         with suppress(AmqpError):
             operation(self.actors[0], to, source, key, values)
 
+    @precondition(lambda self: self.bindings())
+    @rule(data=st.data())
+    def unbind_what_is_bound(self, data: st.DataObject) -> None:
+        binding = data.draw(st.sampled_from(self.bindings()))
+        to, place = binding.destination, (binding.source, binding.key, binding.arguments)
+        operation = self.vhost.unbind_queue if to.kind == "queue" else self.vhost.unbind_exchange
+        with suppress(AmqpError):
+            operation(self.actors[0], to.name, *place)
+
+    def bindings(self) -> list[Binding]:
+        return [binding for exchange in self.vhost.exchanges.values() for binding in exchange.bindings]
+
     # --- what always holds ------------------------------------------------------------------------------------------
 
     @invariant()
@@ -104,7 +118,7 @@ class VhostMachine(RuleBasedStateMachine):
     @invariant()
     def bindings_lead_from_and_to_what_exists(self) -> None:
         vhost = self.vhost
-        from_sources = [binding for exchange in vhost.exchanges.values() for binding in exchange.bindings]
+        from_sources = self.bindings()
         to_destinations = [binding for bindings in vhost._bindings_to.values() for binding in bindings]
         assert set(from_sources) == set(to_destinations)
         assert len(from_sources) == len(to_destinations)
@@ -145,5 +159,6 @@ class VhostMachine(RuleBasedStateMachine):
         }
 
 
-TestVhost = VhostMachine.TestCase
+# Long runs take their time.
+TestVhost = pytest.mark.timeout(900)(VhostMachine.TestCase)
 TestVhost.settings = settings(stateful_step_count=40)
