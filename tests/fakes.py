@@ -24,7 +24,17 @@ from amqpy_broker.core.vhost import VirtualHost
 class FakeMessage(Message):
     """A message that is nothing but its properties. Equal to no other, as the real ones."""
 
-    __slots__ = ("_body", "_exchange", "_headers", "_persistent", "_routing_key", "memory_size")
+    __slots__ = (
+        "_body",
+        "_exchange",
+        "_expiration_ms",
+        "_headers",
+        "_persistent",
+        "_priority",
+        "_routing_key",
+        "memory_size",
+        "reply_to",
+    )
 
     def __init__(
         self,
@@ -34,12 +44,18 @@ class FakeMessage(Message):
         routing_key: str = "",
         headers: Arguments = NO_ARGUMENTS,
         persistent: bool = False,
+        expiration_ms: int | None = None,
+        priority: int = 0,
+        reply_to: str = "",
     ) -> None:
         self._body = body.encode()
         self._exchange = exchange
         self._routing_key = routing_key
         self._headers = headers
         self._persistent = persistent
+        self._expiration_ms = expiration_ms
+        self._priority = priority
+        self.reply_to = reply_to
         self.memory_size = len(self._body)
 
     def __repr__(self) -> str:
@@ -70,8 +86,36 @@ class FakeMessage(Message):
         return self._headers
 
     @property
+    def expiration_ms(self) -> int | None:
+        return self._expiration_ms
+
+    @property
+    def priority(self) -> int:
+        return self._priority
+
+    @property
     def body(self) -> bytes:
         return self._body
+
+    def edited(
+        self,
+        *,
+        exchange: str | None = None,
+        routing_key: str | None = None,
+        headers: Arguments | None = None,
+        drop_expiration: bool = False,
+        reply_to: str | None = None,
+    ) -> "FakeMessage":
+        return FakeMessage(
+            self.text,
+            exchange=self._exchange if exchange is None else exchange,
+            routing_key=self._routing_key if routing_key is None else routing_key,
+            headers=self._headers if headers is None else headers,
+            persistent=self._persistent,
+            expiration_ms=None if drop_expiration else self._expiration_ms,
+            priority=self._priority,
+            reply_to=self.reply_to if reply_to is None else reply_to,
+        )
 
 
 class FakeConsumer(Consumer):

@@ -1,5 +1,7 @@
 """What a message is to the core: an address, a size and a few properties. Its octets are its protocol's affair."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 
 from amqpy_broker.core.arguments import Arguments
@@ -40,5 +42,30 @@ class Message(ABC):
 
     @property
     @abstractmethod
+    def expiration_ms(self) -> int | None:
+        """Its own time to live, from the property `expiration`, which was checked when it was published."""
+
+    @property
+    @abstractmethod
+    def priority(self) -> int:
+        """The property `priority`; 0 if there is none."""
+
+    @property
+    @abstractmethod
     def body(self) -> bytes:
         """The body, put together on demand."""
+
+    @abstractmethod
+    def edited(
+        self,
+        *,
+        exchange: str | None = None,
+        routing_key: str | None = None,
+        headers: Arguments | None = None,
+        drop_expiration: bool = False,
+        reply_to: str | None = None,
+    ) -> Message:
+        """Make a message with the same body that differs in what is given; all other properties stay byte for byte.
+
+        An empty header table takes the property away.
+        """

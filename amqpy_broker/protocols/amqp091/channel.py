@@ -24,7 +24,6 @@ from amqpy_broker.core.errors import (
     PreconditionFailed,
     UnexpectedFrame,
 )
-from amqpy_broker.core.expiration import parse_expiration
 from amqpy_broker.core.limits import (
     FRAME_OVERHEAD_BYTES,
     HEADER_MEMO_MAX,
@@ -320,8 +319,7 @@ class Channel:
             )
         if header.user_id is not None:
             self._check_user_id(header.user_id)
-        if header.expiration is not None:
-            parse_expiration(header.expiration.decode("utf-8", "surrogateescape"))
+        _ = header.expiration_ms
         if profile.refuses_odd_delivery_modes and header.delivery_mode not in _DELIVERY_MODES:
             raise PreconditionFailed(f"invalid message: {{delivery_mode_unknown,{header.delivery_mode}}}")
 

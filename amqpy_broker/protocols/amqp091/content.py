@@ -10,10 +10,20 @@ from struct import Struct, error
 from typing import Final
 
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
+from amqpy_broker.core.expiration import parse_expiration
 from amqpy_broker.core.message import Message
-from amqpy_broker.protocols.amqp091.frames import BODY, END_OCTET, ENVELOPE_SIZE, FRAME_HEAD, HEAD_SIZE, HEADER
+from amqpy_broker.protocols.amqp091.codec import short_string
+from amqpy_broker.protocols.amqp091.frames import (
+    BODY,
+    END_OCTET,
+    ENVELOPE_SIZE,
+    FRAME_HEAD,
+    HEAD_SIZE,
+    HEADER,
+    pack_frame,
+)
 from amqpy_broker.protocols.amqp091.publishes import Publish
-from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_table
+from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_table, write_table
 
 # class, weight, body size, property flags [AMQP 0-9-1 4.2.6.1]
 _CONTENT_HEADER: Final = Struct(">HHQH")
@@ -57,12 +67,14 @@ class ContentHeader:
     """What the broker reads of a content header. Many messages may share one."""
 
     __slots__ = (
+        "_expiration_ms",
         "body_size",
         "class_id",
         "delivery_mode",
         "expiration",
         "headers_at",
         "payload_size",
+        "priority",
         "repeats",
         "suspect",
         "user_id",
@@ -77,10 +89,12 @@ class ContentHeader:
         self.payload_size = len(payload)
         # Without the property a message is transient, as with 1.
         self.delivery_mode = 1
+        self.priority = 0
         # Where the header table begins in the payload; 0 if there is none.
         self.headers_at = 0
         self.user_id: bytes | None = None
         self.expiration: bytes | None = None
+        self._expiration_ms: int | None = None
         # Set by whoever knows the limits: a message with this header may have to be refused.
         self.suspect = False
         try:
@@ -106,6 +120,8 @@ class ContentHeader:
             elif kind == _OCTET:
                 if index == _DELIVERY_MODE_AT:
                     self.delivery_mode = payload[at]
+                else:
+                    self.priority = payload[at]
                 at += 1
             elif kind == _TABLE:
                 self.headers_at = at
@@ -114,7 +130,19 @@ class ContentHeader:
                 at += 8
         return at
 
+    @property
+    def expiration_ms(self) -> int | None:
+        """The expiration in milliseconds, if there is one.
 
+        Raises:
+            PreconditionFailed: it is none.
+        """
+        if self._expiration_ms is None and self.expiration is not None:
+            self._expiration_ms = parse_expiration(self.expiration.decode("utf-8", "surrogateescape"))
+        return self._expiration_ms
+
+
+_REPLY_TO_AT: Final = 6
 _EXPIRATION_AT: Final = 7
 _USER_ID_AT: Final = 11
 _PLANS: dict[int, tuple[tuple[int, int], ...]] = {}
@@ -127,6 +155,28 @@ def _plan(flags: int) -> tuple[tuple[int, int], ...]:
         plan = tuple((at, kind) for at, (name, kind) in enumerate(_PROPERTIES) if flags & _FLAG[name])
         _PLANS[flags] = plan
     return plan
+
+
+def _property_values(properties: bytes) -> dict[int, bytes]:
+    """Take a list of properties, flags first, apart: each as it is on the wire, by its place among the flags."""
+    values: dict[int, bytes] = {}
+    flags, at = int.from_bytes(properties[:2], "big"), 2
+    for index, kind in _plan(flags):
+        start = at
+        if kind == _SHORTSTR:
+            at += 1 + properties[at]
+        elif kind == _TABLE:
+            at += 4 + _LENGTH.unpack_from(properties, at)[0]
+        else:
+            at += 1 if kind == _OCTET else 8
+        values[index] = properties[start:at]
+    return values
+
+
+def _join_properties(values: dict[int, bytes]) -> bytes:
+    """Undo `_property_values`."""
+    flags = sum(0x8000 >> index for index in values)
+    return flags.to_bytes(2, "big") + b"".join([values[index] for index in sorted(values)])
 
 
 class FramedMessage(Message):
@@ -179,6 +229,16 @@ class FramedMessage(Message):
         return table
 
     @property
+    def expiration_ms(self) -> int | None:
+        """Its own time to live."""
+        return self.header.expiration_ms
+
+    @property
+    def priority(self) -> int:
+        """The property `priority`; 0 if there is none."""
+        return self.header.priority
+
+    @property
     def body(self) -> bytes:
         """The body, put together from its frames."""
         return b"".join(payload for payload in self._body_payloads())
@@ -187,6 +247,40 @@ class FramedMessage(Message):
     def properties(self) -> bytes:
         """The property flags and the property list, as they came."""
         return self.frames[HEAD_SIZE + 12 : HEAD_SIZE + self.header.payload_size]
+
+    def edited(
+        self,
+        *,
+        exchange: str | None = None,
+        routing_key: str | None = None,
+        headers: Arguments | None = None,
+        drop_expiration: bool = False,
+        reply_to: str | None = None,
+    ) -> FramedMessage:
+        """Make a message with the same body that differs in what is given."""
+        publish = self.publish
+        if exchange is not None or routing_key is not None:
+            publish = Publish(
+                self.exchange if exchange is None else exchange,
+                self.routing_key if routing_key is None else routing_key,
+                mandatory=publish.mandatory,
+                immediate=publish.immediate,
+            )
+        if headers is None and reply_to is None and not drop_expiration:
+            return FramedMessage(publish, self.header, self.frames, self.channel)
+        values = _property_values(self.properties)
+        if headers:
+            values[_HEADERS_AT] = write_table(headers)
+        elif headers is not None:
+            values.pop(_HEADERS_AT, None)
+        if reply_to is not None:
+            values[_REPLY_TO_AT] = short_string(reply_to)
+        if drop_expiration:
+            values.pop(_EXPIRATION_AT, None)
+        payload = self.frames[HEAD_SIZE : HEAD_SIZE + _CONTENT_HEADER.size - 2] + _join_properties(values)
+        body_at = self.header.payload_size + ENVELOPE_SIZE
+        frames = pack_frame(HEADER, self.channel, payload) + self.frames[body_at:]
+        return FramedMessage(publish, ContentHeader(payload), frames, self.channel)
 
     def frames_for(self, channel: int, payload_max: int) -> bytes:
         """Return the frames with the receiver's channel number, and no larger than it takes them."""

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from struct import pack
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from pamqp import header
 from pamqp.commands import Basic
 
-from amqpy_broker.core.arguments import plain
+from amqpy_broker.core.arguments import arguments, plain
 from amqpy_broker.protocols.amqp091.content import ContentHeader, FramedMessage, MalformedContent
 from amqpy_broker.protocols.amqp091.publishes import Publish
 from amqpy_broker.protocols.amqp091.tables import MalformedTable
@@ -176,3 +177,90 @@ def test_a_body_frame_larger_than_the_receiver_takes_is_cut() -> None:
     frames = frame(2, 1, pack(">HHQH", 60, 0, 108, 0)) + frame(3, 1, b"x" * 108)
 
     assert read(message_of(frames, 1).frames_for(1, 100))[3] == [100, 8]
+
+
+# --- messages that are changed on their way ---------------------------------------------------------------------------
+
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "exchange": st.text(max_size=10),
+        "routing_key": st.text(max_size=10),
+        "headers": st.dictionaries(st.text(min_size=1, max_size=5), st.booleans() | short_texts, max_size=3),
+        "drop_expiration": st.booleans(),
+        "reply_to": short_texts,
+    },
+)
+
+
+def read_properties(payload: bytes) -> dict[str, object]:
+    read = header.ContentHeader()
+    read.unmarshal(payload)
+    return {name: value for name, value in read.properties if value is not None}
+
+
+@given(property_values, bodies, frame_sizes, CHANGES)
+def test_an_edited_message_differs_in_what_was_asked_for_alone(
+    properties: dict[str, object], body: bytes, body_frame_size: int, changes: dict[str, Any]
+) -> None:
+    frames = content(3, body, body_frame_size=body_frame_size, **properties)
+    original = message_of(frames, 3)
+    expected = read_properties(next(split(frames))[2])
+    if "reply_to" in changes:
+        expected["reply_to"] = changes["reply_to"]
+    if changes.get("drop_expiration"):
+        expected.pop("expiration", None)
+    if "headers" in changes:
+        expected.pop("headers", None)
+        expected |= {"headers": changes["headers"]} if changes["headers"] else {}
+        changes["headers"] = arguments(changes["headers"])
+
+    edited = original.edited(**changes)
+
+    assert edited.exchange == changes.get("exchange", "x")
+    assert edited.routing_key == changes.get("routing_key", "key")
+    channels, head, edited_body, sizes = read(edited.frames)
+    assert read_properties(head) == expected
+    assert plain(edited.headers) == expected.get("headers", {})
+    assert (channels, edited_body, sizes) == ({3}, *read(frames)[2:])
+    assert (edited.body, edited.persistent, edited.memory_size) == (body, original.persistent, len(edited.frames))
+    assert original.frames is frames
+
+
+@given(property_values, CHANGES.filter(lambda changes: not changes.keys() - {"exchange", "routing_key"}))
+def test_a_message_with_another_address_shares_its_octets(
+    properties: dict[str, object], changes: dict[str, Any]
+) -> None:
+    original = message_of(content(3, b"body", **properties), 3)
+
+    assert original.edited(**changes).frames is original.frames
+
+
+def test_properties_that_are_not_edited_stay_byte_for_byte() -> None:
+    # Text that is not UTF-8, a delivery mode that nobody has defined, a table with a field of each name twice.
+    before = b"\x02\xff\xfe\x01\x80"
+    table = b"\x01aI\x00\x00\x00\x07\x01aL" + bytes(8)
+    after = b"\x07\xff" + b"\x03c\xff\xfe"
+    raw = pack(">H", 0xFC00) + before + pack(">I", len(table)) + table + after
+    message = message_of(content(1, b"body", raw_properties=raw), 1)
+
+    edited = message.edited(reply_to="there")
+
+    assert edited.properties == pack(">H", 0xFE00) + raw[2:] + b"\x05there"
+    assert edited.edited(headers={}).properties == pack(">H", 0xDE00) + before + after + b"\x05there"
+
+
+def test_a_message_knows_its_priority_and_expiration() -> None:
+    message = message_of(content(1, b"", priority=7, expiration="1500"), 1)
+
+    assert (message.priority, message.expiration_ms) == (7, 1500)
+    assert (message.edited(drop_expiration=True).priority, message.edited(drop_expiration=True).expiration_ms) == (
+        7,
+        None,
+    )
+
+
+def test_without_the_properties_there_is_no_priority_and_no_expiration() -> None:
+    message = message_of(content(1, b"", delivery_mode=2), 1)
+
+    assert (message.priority, message.expiration_ms) == (0, None)
