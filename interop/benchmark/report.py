@@ -115,6 +115,8 @@ def _ratio(ours: Result, other: Result, metric: Metric) -> str:
     if not mine or not theirs:
         return ""
     times = theirs / mine if metric.less_is_better else mine / theirs
+    if 0.95 < times < 1.05:
+        return "the same"
     if times >= 1:
         return f"{times:.1f}x better"
     return f"{1 / times:.1f}x worse"

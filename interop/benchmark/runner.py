@@ -86,12 +86,14 @@ class Runner:
             else:
                 result.samples.append(sample(self._get(kind), case.work, self._seconds))
         except StalledError as error:
-            result.failures.append(f"stalls: {error}")
+            self._fail(case, kind, f"stalls: {error}")
         except (RefusedError, PeerFailedError) as error:
-            result.failures.append(f"fails: {error}")
-        if result.failures:
-            _say(f"{case.name}: {kind.name} {result.failures[-1]}")
+            self._fail(case, kind, f"fails: {error}")
         self._restart_if_ill(kind)
+
+    def _fail(self, case: Case, kind: Kind, words: str) -> None:
+        self.results[case.name][kind.name].failures.append(words)
+        _say(f"{case.name}: {kind.name} {words}")
 
     def _sample_fresh(self, kind: Kind, work: Work) -> Sample:
         running = Running(kind)
