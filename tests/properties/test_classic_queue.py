@@ -148,10 +148,14 @@ class ClassicQueueMachine(RuleBasedStateMachine):
         self.queue.remove_consumer(consumer)
 
     @precondition(lambda self: self.consumers)
-    @rule(data=st.data())
-    def congest_or_decongest(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), tells=st.booleans())
+    def congest_or_decongest(self, data: st.DataObject, tells: bool) -> None:
         consumer = data.draw(st.sampled_from(self.consumers))
         consumer.congested = not consumer.congested
+        # Who does not tell gets one more, and says so then.
+        if consumer.congested and tells:
+            self.oracle.turn = [other for other in self.oracle.turn if other is not consumer]
+            self.queue.pause(consumer)
         self.resume([consumer])
 
     @precondition(lambda self: self.consumers)

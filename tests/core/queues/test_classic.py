@@ -6,6 +6,8 @@ import pytest
 
 from amqpy_broker.core.errors import AccessRefused
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
+from amqpy_broker.core.message import Message
+from amqpy_broker.core.queues.base import QueuedMessage
 from amqpy_broker.core.queues.classic import ClassicQueue
 from tests.fakes import FakeConsumer, FakeMessage, a_queue, drained, filled, refused
 
@@ -152,6 +154,51 @@ def test_a_congested_consumer_leaves_messages_in_the_queue() -> None:
     consumer.decongest()
     assert consumer.got == ["1", "2"]
     assert queue.memory_bytes == 0
+
+
+def test_a_paused_consumer_gets_nothing_until_it_is_resumed() -> None:
+    queue = a_queue()
+    paused, other = FakeConsumer(queue).start(), FakeConsumer(queue).start()
+
+    queue.pause(paused)
+    queue.pause(paused)
+    filled(queue, "1", "2")
+    assert (paused.got, other.got) == ([], ["1", "2"])
+    queue.resume(paused)
+    filled(queue, "3", "4")
+    assert (paused.got, other.got) == (["4"], ["1", "2", "3"])
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_consumer_that_takes_the_last_of_a_shared_limit_pauses_the_others(first: int) -> None:
+    queue = a_queue()
+    free = FakeConsumer(queue, "free")
+    sharing = [_Sharing(queue, "a"), _Sharing(queue, "b")]
+    for consumer in sharing:
+        consumer.others = sharing
+    consumers = [*sharing, free]
+    for consumer in (*consumers[first:], *consumers[:first]):
+        consumer.start()
+
+    filled(queue, "1", "2", "3", "4")
+
+    assert sorted(len(consumer.got) for consumer in sharing) == [0, 1]
+    assert len(free.got) == 3
+
+
+class _Sharing(FakeConsumer):
+    """One of several that may have one delivery together."""
+
+    __slots__ = ("others",)
+
+    others: "list[_Sharing]"
+
+    def deliver(self, message: Message, redelivered: bool, queued: QueuedMessage | None) -> bool:
+        super().deliver(message, redelivered, queued)
+        for other in self.others:
+            if other is not self:
+                self.queue.pause(other)
+        return False
 
 
 def test_resuming_twice_gives_no_second_turn() -> None:
