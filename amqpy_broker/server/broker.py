@@ -104,7 +104,12 @@ class Broker:
         self._started = anyio.Event()
         self._ended = anyio.Event()
         self._spawn()
-        await self._started.wait()
+        try:
+            await self._started.wait()
+        except BaseException:
+            # Who is cancelled here will never call `stop`.
+            await self.stop()
+            raise
         if self._failure is not None:
             raise self._failure
 

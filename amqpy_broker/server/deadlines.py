@@ -4,6 +4,7 @@ A deadline that moves later costs nothing: when the old time comes, the item is 
 that moves earlier must be told (`sooner`).
 """
 
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final, Protocol
@@ -28,14 +29,23 @@ class Timed(Protocol):
         ...
 
 
+@dataclass(order=True, slots=True)
+class _Entry:
+    """A time in the heap. It stands there until it comes; whoever is gone by then must not be kept alive by it."""
+
+    at_s: float
+    order: int
+    item: Timed | None = field(compare=False)
+
+
 class Deadlines:
     """Wakes whoever is in it when its time has come."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._heap: list[tuple[float, int, Timed]] = []
-        # The time under which an item stands in the heap; older entries of it are passed over.
-        self._scheduled: dict[Timed, float] = {}
+        self._heap: list[_Entry] = []
+        # The entry under which an item is woken; older ones of it are empty.
+        self._scheduled: dict[Timed, _Entry] = {}
         self._order = count()
         self._changed = anyio.Event()
 
@@ -46,18 +56,21 @@ class Deadlines:
     def sooner(self, item: Timed) -> None:
         """Learn that an item's deadline may have moved earlier."""
         at_s = item.next_deadline_s
-        if at_s < self._scheduled.get(item, -_NEVER):
+        entry = self._scheduled.get(item)
+        if entry is not None and at_s < entry.at_s:
             self._schedule(item, at_s)
 
     def remove(self, item: Timed) -> None:
         """Forget an item."""
-        self._scheduled.pop(item, None)
+        entry = self._scheduled.pop(item, None)
+        if entry is not None:
+            entry.item = None
 
     async def run(self) -> None:
         """Wake items for ever."""
         while True:
             self._changed = anyio.Event()
-            delay_s = self._heap[0][0] - self._clock.monotonic_s() if self._heap else _NEVER
+            delay_s = self._heap[0].at_s - self._clock.monotonic_s() if self._heap else _NEVER
             with anyio.move_on_after(max(delay_s, 0)):
                 await self._changed.wait()
             self.wake_due()
@@ -65,9 +78,9 @@ class Deadlines:
     def wake_due(self) -> None:
         """Wake every item whose time has come."""
         now_s = self._clock.monotonic_s()
-        while self._heap and self._heap[0][0] <= now_s:
-            at_s, _, item = heappop(self._heap)
-            if self._scheduled.get(item) != at_s:
+        while self._heap and self._heap[0].at_s <= now_s:
+            item = heappop(self._heap).item
+            if item is None:
                 continue
             if item.next_deadline_s <= now_s:
                 item.handle_deadline()
@@ -75,9 +88,12 @@ class Deadlines:
                 self._schedule(item, item.next_deadline_s)
 
     def _schedule(self, item: Timed, at_s: float) -> None:
-        self._scheduled[item] = at_s
+        old = self._scheduled.get(item)
+        if old is not None:
+            old.item = None
+        entry = self._scheduled[item] = _Entry(at_s, next(self._order), item)
         if at_s == _NEVER:
             return
-        heappush(self._heap, (at_s, next(self._order), item))
-        if self._heap[0][2] is item:
+        heappush(self._heap, entry)
+        if self._heap[0] is entry:
             self._changed.set()

@@ -34,6 +34,7 @@ class Server:
         self._unix_path = unix_path
         self._sessions: set[ClientSession] = set()
         self._deadlines: Deadlines | None = None
+        self._stop_asked = False
         self._stopping: anyio.Event | None = None
         self._alarm_raised: anyio.Event | None = None
         self._all_gone: anyio.Event | None = None
@@ -52,6 +53,8 @@ class Server:
         """
         self._deadlines = Deadlines(self._core.clock)
         self._stopping = anyio.Event()
+        if self._stop_asked:
+            self._stopping.set()
         self._alarm_raised = anyio.Event()
         self._all_gone = anyio.Event()
         self._core.memory.on_change = self._alarm_changed
@@ -78,6 +81,7 @@ class Server:
 
     def stop(self) -> None:
         """End `run`: no new clients, and a word to those that are there."""
+        self._stop_asked = True
         if self._stopping is not None:
             self._stopping.set()
 

@@ -33,6 +33,7 @@ class ClientSession:
         self._deadlines = deadlines
         self._something_to_send = anyio.Event()
         self._may_read = anyio.Event()
+        self._scope: anyio.CancelScope | None = None
         self._output = Output(self._wake_writer)
         name, peer_is_local = describe_peer(stream)
         self.connection = Connection(broker, self._output, name=name, peer_is_local=peer_is_local)
@@ -45,11 +46,15 @@ class ClientSession:
     def handle_deadline(self) -> None:
         """Let the connection do what is due."""
         self.connection.handle_deadline()
+        if self.connection.closed and self._scope is not None:
+            # The writer may wait for ever for a client that does not read.
+            self._scope.cancel()
         self._wake_writer()
 
     def shut_down(self) -> None:
         """Tell the client that the broker stops."""
         self.connection.shut_down()
+        self._may_read.set()
         self._after_change()
 
     def alarm_changed(self, *, alarm: bool) -> None:
@@ -62,6 +67,7 @@ class ClientSession:
         self._deadlines.add(self)
         try:
             async with self._stream, anyio.create_task_group() as tasks:
+                self._scope = tasks.cancel_scope
                 tasks.start_soon(self._write, tasks.cancel_scope)
                 await self._read()
                 tasks.cancel_scope.cancel()

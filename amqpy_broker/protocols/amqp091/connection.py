@@ -145,8 +145,8 @@ class Connection:
 
     @property
     def publishes(self) -> bool:
-        """Whether the peer has published: only publishers are held back by an alarm."""
-        return self._published
+        """Whether the peer publishes: only publishers are held back by an alarm, and not while they say goodbye."""
+        return self._published and self.state is State.RUNNING
 
     def receive(self, data: bytes) -> None:
         """Take in what the peer sent. Never raises."""
