@@ -17,7 +17,8 @@ def vhosts() -> dict[str, VirtualHost]:
 
 
 def watched(vhosts: dict[str, VirtualHost], watermark_bytes: int) -> tuple[Memory, list[bool]]:
-    memory, changes = Memory(vhosts, watermark_bytes), []
+    changes: list[bool] = []
+    memory = Memory(vhosts, watermark_bytes)
     memory.on_change = changes.append
     return memory, changes
 

@@ -177,8 +177,8 @@ def test_a_consumer_that_takes_the_last_of_a_shared_limit_pauses_the_others(firs
     for consumer in sharing:
         consumer.others = sharing
     consumers = [*sharing, free]
-    for consumer in (*consumers[first:], *consumers[:first]):
-        consumer.start()
+    for each in (*consumers[first:], *consumers[:first]):
+        each.start()
 
     filled(queue, "1", "2", "3", "4")
 
