@@ -5,8 +5,10 @@
     python -m interop.differential --generated 200   ... in 200 conversations made up at random
     python -m interop.differential --record          record RabbitMQ's answers anew
     python -m interop.differential --url amqp://...  another broker instead of ours
+    python -m interop.differential --golden --pending --only dead_letter
+                                                     one file, with what pending.txt says is not to be expected yet
 
-The exit code is 1 if anything differs that interop/deviations.toml does not name.
+The exit code is 1 if anything differs that neither interop/deviations.toml nor pending.txt names.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from contextlib import contextmanager
 
 from interop.differential import golden
 from interop.differential.compare import Comparison, compare, read_deviations, show_difference
+from interop.differential.pending import read_pending
 from interop.differential.player import Player, Transcripts
-from interop.differential.scenario import Scenario, all_scenarios
+from interop.differential.scenario import Scenario, chosen_scenarios
 from interop.peers import amqpy, rabbitmq
 from interop.peers.peer import PeerFailedError
 
@@ -27,13 +30,13 @@ RECORDINGS_COUNT = 3
 
 def main() -> int:
     arguments = _parse()
-    scenarios = [scenario for scenario in all_scenarios() if arguments.only in scenario.name]
+    scenarios = chosen_scenarios(arguments.only)
     try:
         if arguments.list:
             print("\n".join(scenario.name for scenario in scenarios))
             return 0
         if arguments.record:
-            return _record(arguments.profile, scenarios, keep_others=bool(arguments.only))
+            return _record(arguments, scenarios)
         if arguments.generated:
             return _generated(arguments)
         return _compare(arguments, scenarios)
@@ -49,10 +52,14 @@ def _parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--profile", choices=golden.VERSIONS, default="4.0", help="which RabbitMQ to compare with")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only scenarios with this in their name")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="TEXT", help="only scenarios of this file, or with this in their name"
+    )
+    parser.add_argument("--pending", action="store_true", help="play those of pending.txt too, and tell which are done")
     parser.add_argument("--golden", action="store_true", help="compare with the recorded transcripts")
     parser.add_argument("--record", action="store_true", help="write the transcripts of a live RabbitMQ to golden/")
     parser.add_argument("--url", help="play against this broker instead of starting ours")
+    parser.add_argument("--rabbitmq-url", metavar="URL", help="this RabbitMQ, already running, instead of starting one")
     parser.add_argument("--generated", type=int, default=0, metavar="N", help="play N generated conversations")
     parser.add_argument("--seed", type=int, help="repeat a run of --generated")
     parser.add_argument("--list", action="store_true", help="name the scenarios and do nothing")
@@ -61,9 +68,12 @@ def _parse() -> argparse.Namespace:
 
 
 @contextmanager
-def _player_of_rabbitmq(profile: str) -> Iterator[Player]:
-    with rabbitmq(profile) as peer:
-        yield from _player(peer.url)
+def _player_of_rabbitmq(arguments: argparse.Namespace) -> Iterator[Player]:
+    if arguments.rabbitmq_url:
+        yield from _player(arguments.rabbitmq_url)
+    else:
+        with rabbitmq(arguments.profile) as peer:
+            yield from _player(peer.url)
 
 
 @contextmanager
@@ -84,26 +94,31 @@ def _player(url: str) -> Iterator[Player]:
 
 
 def _compare(arguments: argparse.Namespace, scenarios: list[Scenario]) -> int:
+    pending = read_pending(arguments.profile)
+    if not arguments.pending:
+        scenarios = [scenario for scenario in scenarios if not pending.covers(scenario.name)]
     if arguments.golden:
         theirs = golden.read(arguments.profile)
     else:
-        with _player_of_rabbitmq(arguments.profile) as player:
+        with _player_of_rabbitmq(arguments) as player:
             theirs = player.play_all(scenarios)
     with _player_of_ours(arguments) as player:
         ours = player.play_all(scenarios)
     if arguments.show:
         for name, lines in ours.items():
             print("\n".join([f"== {name}", *lines, ""]))
-    result = compare(theirs, ours, read_deviations(arguments.profile))
+    result = compare(theirs, ours, read_deviations(arguments.profile), pending)
     _report(result, theirs, ours)
     return 0 if result.is_good else 1
 
 
 def _report(result: Comparison, theirs: Transcripts, ours: Transcripts) -> None:
-    for name in result.different:
+    for name in [*result.pending, *result.different]:
         print("\n".join(show_difference(name, theirs[name], ours[name])), end="\n\n")
     for name, deviation in result.deviating.items():
         print(f"deviates on purpose: {name}: {deviation.reason}")
+    for name in result.done:
+        print(f"no longer pending: {name}")
     for name in result.unrecorded:
         print(f"not recorded: {name}")
     for deviation in result.stale:
@@ -111,23 +126,24 @@ def _report(result: Comparison, theirs: Transcripts, ours: Transcripts) -> None:
     print(result.summary())
 
 
-def _record(profile: str, scenarios: list[Scenario], *, keep_others: bool) -> int:
+def _record(arguments: argparse.Namespace, scenarios: list[Scenario]) -> int:
     """Record, several times: what does not come out the same each time is of no use as a reference."""
-    with _player_of_rabbitmq(profile) as player:
+    with _player_of_rabbitmq(arguments) as player:
         runs = [player.play_all(scenarios) for _ in range(RECORDINGS_COUNT)]
     unsteady = [name for name in runs[0] if any(run[name] != runs[0][name] for run in runs)]
     for name in unsteady:
         other = next(run[name] for run in runs if run[name] != runs[0][name])
         print("\n".join(show_difference(name, runs[0][name], other)))
-    golden.write(profile, runs[0], keep_others=keep_others)
-    print(f"{len(runs[0])} recorded in {golden.FOLDER / golden.VERSIONS[profile]}, {len(unsteady)} unsteady")
+    golden.write(arguments.profile, runs[0], keep_others=bool(arguments.only))
+    folder = golden.FOLDER / golden.VERSIONS[arguments.profile]
+    print(f"{len(runs[0])} recorded in {folder}, {len(unsteady)} unsteady")
     return 1 if unsteady else 0
 
 
 def _generated(arguments: argparse.Namespace) -> int:
     from interop.differential.generated import find_difference
 
-    with _player_of_rabbitmq(arguments.profile) as theirs, _player_of_ours(arguments) as ours:
+    with _player_of_rabbitmq(arguments) as theirs, _player_of_ours(arguments) as ours:
         found = find_difference(theirs, ours, count=arguments.generated, seed_number=arguments.seed)
     if found is not None:
         print(found)

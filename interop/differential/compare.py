@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from interop.differential.pending import Pending
 from interop.differential.player import Transcripts
 
 DEVIATIONS_FILE = Path(__file__).parent.parent / "deviations.toml"
@@ -32,6 +33,8 @@ class Comparison:
     identical: list[str] = field(default_factory=list)
     deviating: dict[str, Deviation] = field(default_factory=dict)
     different: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
     unrecorded: list[str] = field(default_factory=list)
     stale: list[Deviation] = field(default_factory=list)
 
@@ -45,6 +48,9 @@ class Comparison:
             f"{len(self.deviating)} deviating on purpose",
             f"{len(self.different)} different",
         ]
+        if self.pending or self.done:
+            counts.append(f"{len(self.pending)} different but pending")
+            counts.append(f"{len(self.done)} no longer pending")
         if self.unrecorded:
             counts.append(f"{len(self.unrecorded)} not recorded")
         if self.stale:
@@ -60,7 +66,7 @@ def read_deviations(profile: str, path: Path = DEVIATIONS_FILE) -> list[Deviatio
     return [deviation for deviation in deviations if profile in deviation.profiles]
 
 
-def compare(theirs: Transcripts, ours: Transcripts, deviations: list[Deviation]) -> Comparison:
+def compare(theirs: Transcripts, ours: Transcripts, deviations: list[Deviation], pending: Pending) -> Comparison:
     """Sort every scenario that we played."""
     result = Comparison()
     for name, lines in ours.items():
@@ -69,8 +75,12 @@ def compare(theirs: Transcripts, ours: Transcripts, deviations: list[Deviation])
             result.unrecorded.append(name)
         elif lines == theirs[name]:
             result.identical.append(name)
+            if pending.covers(name):
+                result.done.append(name)
         elif covering:
             result.deviating[name] = covering[0]
+        elif pending.covers(name):
+            result.pending.append(name)
         else:
             result.different.append(name)
     for deviation in deviations:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,6 +104,11 @@ class Stage:
             while reply is not None and reply.name == "basic.get-ok":
                 reply = channel.call("basic.get", queue=queue, no_ack=True)
 
+    def wait(self, milliseconds: int) -> None:
+        """Let time pass, for what expires."""
+        self.transcript.pause(milliseconds)
+        time.sleep(milliseconds / 1000)
+
     def finish(self) -> None:
         """Write down what else arrived on every connection that is still open."""
         for connection in self.connections:
@@ -160,6 +166,17 @@ def _register(name: str, play: Callable[[Stage], None]) -> None:
     if any(short_hash(name) == short_hash(other) for other in _SCENARIOS):
         raise ValueError(f"{name} would share its queues with another scenario")
     _SCENARIOS[name] = Scenario(name, play)
+
+
+def chosen_scenarios(wanted: list[str]) -> list[Scenario]:
+    """Return the scenarios of these files, or with one of these texts in their name; all when nothing is wanted."""
+    every = all_scenarios()
+    files = {scenario.noun for scenario in every}
+    return [scenario for scenario in every if not wanted or any(_is_meant(text, scenario, files) for text in wanted)]
+
+
+def _is_meant(text: str, scenario: Scenario, files: set[str]) -> bool:
+    return scenario.noun == text if text in files else text in scenario.name
 
 
 def short_hash(text: str) -> str:

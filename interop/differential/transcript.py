@@ -4,7 +4,7 @@
     A.1 < queue.declare-ok queue='q.k3f9' message_count=0 consumer_count=0
 
 `A` is the connection, `1` the channel, `>` sent and `<` received; `!` is a remark of the player. What a server makes up
-(names, tags, its own name) is replaced by what can be compared.
+(names, tags, its own name, the time) is replaced by what can be compared.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
+import time
 
 from interop.differential.tables import Value, show
 from interop.differential.wire import SPECS, Content, Method, decode_properties
 
 BODY_SHOWN_MAX = 120
 _GENERATED = re.compile(r"amq\.(gen|ctag)-[A-Za-z0-9_-]{20,24}")
+# A death's time as a table has it, its key, type and seconds; in bytes, and as it is shown.
+_DEATH_TIME = re.compile("(" + b"\x04timeT".hex() + ")([0-9a-f]{16})")
+_SHOWN_DEATH_TIME = re.compile(r"(\btime=T:)(\d+)")
+NOW_S = 30
 _PROCESS = re.compile(r"<\d+\.\d+\.\d+>")
 _UNSPECIFIC = ("cluster_name", "copyright", "information", "platform")
 
@@ -31,6 +36,9 @@ class Transcript:
 
     def add(self, who: str, direction: str, what: str) -> None:
         self.lines.append(f"{who} {direction} {self._normalised(what)}")
+
+    def pause(self, milliseconds: int) -> None:
+        self.lines.append(f"- {milliseconds} ms pass")
 
     def remark(self, text: str) -> None:
         self.lines.append(f"! {self._normalised(text)}")
@@ -113,10 +121,19 @@ def show_content(content: Content, *, framing: bool = False) -> str:
     if (class_id, weight) != (60, 0):
         text += f" (class {class_id} weight {weight})"
     if content.header[12:] != b"\0\0":
-        text += f" {show_properties(content.header)} raw {content.header[12:].hex()}"
+        text += f" {show_properties(content.header)} raw {_without_now(content.header[12:].hex())}"
     if framing:
         text += f" in frames of {content.frame_sizes}"
     return text
+
+
+def _without_now(properties: str) -> str:
+    """Replace the time in x-death entries, if it is now, in the hexadecimal bytes of properties."""
+    return _DEATH_TIME.sub(lambda found: found[1] + ("(now)" if is_now(int(found[2], 16)) else found[2]), properties)
+
+
+def is_now(seconds: int) -> bool:
+    return abs(seconds - time.time()) < NOW_S
 
 
 def show_body(body: bytes) -> str:
@@ -130,4 +147,5 @@ def show_properties(header: bytes) -> str:
         properties = decode_properties(header)
     except ValueError as error:
         return f"{{properties: {error}}}"
-    return "{" + ", ".join(f"{name}={show(value)}" for name, value in properties.items()) + "}"
+    shown = "{" + ", ".join(f"{name}={show(value)}" for name, value in properties.items()) + "}"
+    return _SHOWN_DEATH_TIME.sub(lambda found: found[1] + ("(now)" if is_now(int(found[2])) else found[2]), shown)
