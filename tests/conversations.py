@@ -16,6 +16,7 @@ from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue,
 
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.ready import FifoReady
 from amqpy_broker.protocols.amqp091.content import FramedMessage
 from tests.wire import Client, content, frame, handshake, method, publish, split
 
@@ -290,7 +291,9 @@ def _what_was_said(pieces: list[bytes]) -> tuple[list[tuple[int, int, bytes]], d
 
 
 def _queue(queue: ClassicQueue) -> tuple[object, ...]:
-    waiting = [*sorted(queue._returned), *queue._fresh]
+    ready = queue._ready
+    assert isinstance(ready, FifoReady)
+    waiting = [*sorted(ready._returned), *ready._fresh]
     contents = [
         (queued.position, queued.redelivered, queued.message.properties, queued.message.body)
         for queued in waiting

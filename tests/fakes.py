@@ -7,6 +7,7 @@ import pytest
 
 from amqpy_broker.core.access import Actor
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments, arguments
+from amqpy_broker.core.clock import Clock
 from amqpy_broker.core.errors import AmqpError
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
@@ -14,9 +15,11 @@ from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import NameSource
 from amqpy_broker.core.profile import Profile, profile_named
-from amqpy_broker.core.queues.base import Consumer, Queue, QueuedMessage
+from amqpy_broker.core.queues.base import Consumer, Queue, QueuedMessage, Reason
 from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.properties import QueueProperties
+from amqpy_broker.core.queues.settings import QueueSettings
+from amqpy_broker.core.timers import Timers
 from amqpy_broker.core.users import Permissions, User
 from amqpy_broker.core.vhost import VirtualHost
 
@@ -105,6 +108,7 @@ class FakeMessage(Message):
         headers: Arguments | None = None,
         drop_expiration: bool = False,
         reply_to: str | None = None,
+        died: bool = False,
     ) -> "FakeMessage":
         return FakeMessage(
             self.text,
@@ -233,8 +237,25 @@ class ManualClock:
 # Things with their defaults -------------------------------------------------------------------------------------------
 
 
-def a_queue(name: str = "q") -> ClassicQueue:
-    return ClassicQueue(QueueProperties(name, "/"))
+class FakeSurroundings:
+    """A vhost as queues see it: it remembers what died."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.timers = Timers(clock or ManualClock())
+        self.dead: list[tuple[Queue, Message, Reason]] = []
+        self.expired: list[Queue] = []
+
+    def dead_letter(self, queue: Queue, message: Message, reason: Reason) -> None:
+        self.dead.append((queue, message, reason))
+
+    def queue_expired(self, queue: Queue) -> None:
+        self.expired.append(queue)
+
+
+def a_queue(
+    name: str = "q", settings: QueueSettings | None = None, around: FakeSurroundings | None = None
+) -> ClassicQueue:
+    return ClassicQueue(QueueProperties(name, "/", settings=settings or QueueSettings()), around or FakeSurroundings())
 
 
 def filled(queue: Queue, *texts: str) -> Queue:
@@ -254,7 +275,8 @@ def drained(queue: Queue) -> list[str]:
 
 
 def a_vhost(profile: Profile | str = "4.0", name: str = "/") -> VirtualHost:
-    return VirtualHost(name, profile_named(profile) if isinstance(profile, str) else profile, NameSource(seed=1))
+    profile = profile_named(profile) if isinstance(profile, str) else profile
+    return VirtualHost(name, profile, NameSource(seed=1), Timers(ManualClock()))
 
 
 def an_actor(name: str = "guest", permissions: Permissions | None = None, vhost: str = "/") -> Actor:

@@ -42,5 +42,5 @@ class BrokerCore:
     def add_vhost(self, name: str) -> VirtualHost:
         """Create a vhost, or find the one of that name."""
         if name not in self.vhosts:
-            self.vhosts[name] = VirtualHost(name, self.profile, self.names)
+            self.vhosts[name] = VirtualHost(name, self.profile, self.names, self.timers)
         return self.vhosts[name]

@@ -14,6 +14,8 @@ class Message(ABC):
 
     # Octets it holds in memory, without the objects around them. A plain attribute: queues count with every message.
     memory_size: int
+    # Whether it is a dead letter: what its headers tell of deaths was written by the broker.
+    died: bool = False
 
     @property
     @abstractmethod
@@ -64,6 +66,7 @@ class Message(ABC):
         headers: Arguments | None = None,
         drop_expiration: bool = False,
         reply_to: str | None = None,
+        died: bool = False,
     ) -> Message:
         """Make a message with the same body that differs in what is given; all other properties stay byte for byte.
 

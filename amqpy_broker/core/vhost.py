@@ -5,6 +5,7 @@ rest, in RabbitMQ's order: the first refusal is the one that the client sees.
 """
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -16,6 +17,7 @@ from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.direct import DefaultExchange
 from amqpy_broker.core.exchanges.router import Routed, route
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED
+from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import (
     DEFAULT_EXCHANGE,
     RESERVED_PREFIX,
@@ -25,10 +27,13 @@ from amqpy_broker.core.names import (
     refuse_reserved,
 )
 from amqpy_broker.core.profile import Profile
-from amqpy_broker.core.queues.arguments import CLASSIC_ARGUMENTS, NOT_YET, check_queue_type, stored_arguments
-from amqpy_broker.core.queues.base import Consumer, Queue
+from amqpy_broker.core.queues.arguments import CLASSIC_ARGUMENTS, check_dead_letter_exchange, stored_arguments
+from amqpy_broker.core.queues.base import Consumer, Queue, Reason
 from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.dead_letter import Death, headers_after, would_cycle
 from amqpy_broker.core.queues.properties import QueueProperties
+from amqpy_broker.core.queues.settings import queue_type_of, read_settings
+from amqpy_broker.core.timers import Timers
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +45,14 @@ ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 class VirtualHost:
     """A name space of exchanges and queues."""
 
-    def __init__(self, name: str, profile: Profile, names: NameSource) -> None:
+    def __init__(self, name: str, profile: Profile, names: NameSource, timers: Timers) -> None:
         self.name = name
         self.profile = profile
+        self.timers = timers
         self._names = names
+        # Messages that died and are still to be published, in the order of their deaths.
+        self._dead: deque[tuple[Queue, Message, Reason]] = deque()
+        self._burying = False
         # Grows with every change that may send a message elsewhere: whoever remembers a route compares it.
         self.generation = 0
         self._queues: dict[str, Queue] = {}
@@ -159,6 +168,8 @@ class VirtualHost:
             name = self._names.unique("amq.gen-")
         # What ends with its connection does not outlive the broker, and RabbitMQ says so.
         durable = durable and not exclusive
+        resource = queue_text(name, self.name)
+        check_dead_letter_exchange(arguments, resource)
         actor.check_queue("configure", name)
         existing = self._queues.get(name)
         owner = actor.owner if exclusive else None
@@ -166,12 +177,14 @@ class VirtualHost:
             if existing.owner is not owner:
                 raise locked(existing)
             _check_same_queue(existing, durable, auto_delete, stored_arguments(arguments, self.profile))
+            existing.used()
             return existing
-        check_queue_type(arguments, queue_text(name, self.name))
-        for argument in NOT_YET.intersection(arguments):
-            logger.warning("%s: argument %s has no effect in this version", queue_text(name, self.name), argument)
+        settings = read_settings(arguments, queue_type_of(arguments, resource), resource)
         queue = ClassicQueue(
-            QueueProperties(name, self.name, durable, auto_delete, owner, stored_arguments(arguments, self.profile))
+            QueueProperties(
+                name, self.name, durable, auto_delete, owner, stored_arguments(arguments, self.profile), settings
+            ),
+            self,
         )
         self._queues[name] = queue
         if owner is not None:
@@ -220,6 +233,44 @@ class VirtualHost:
         """Drop the messages that are ready."""
         actor.check_queue("read", name)
         return self.find_queue(name, actor).purge()
+
+    # --- what queues need of their vhost ----------------------------------------------------------------------------
+
+    def dead_letter(self, queue: Queue, message: Message, reason: Reason) -> None:
+        """Publish a message that died to its queue's dead-letter exchange.
+
+        What dies of this is published after it: a chain of queues that overflow into each other is a loop here.
+        """
+        self._dead.append((queue, message, reason))
+        if self._burying:
+            return
+        self._burying = True
+        try:
+            while self._dead:
+                self._publish_dead(*self._dead.popleft())
+        finally:
+            self._burying = False
+
+    def _publish_dead(self, queue: Queue, message: Message, reason: Reason) -> None:
+        settings = queue.settings
+        assert settings.dead_letter_exchange is not None
+        exchange = self._exchanges.get(settings.dead_letter_exchange)
+        # [https://www.rabbitmq.com/docs/dlx#routing]: without the exchange the message is gone.
+        if exchange is None:
+            return
+        headers = headers_after(message, Death(queue.name, reason, int(self.timers.clock.unix_s())), self.profile)
+        key = settings.dead_letter_routing_key
+        letter = message.edited(
+            exchange=exchange.name, routing_key=key, headers=headers, drop_expiration=True, died=True
+        )
+        for target in self.route(exchange, letter.routing_key, headers).queues:
+            if reason is Reason.REJECTED or not would_cycle(headers, target.name):
+                target.enqueue(letter)
+
+    def queue_expired(self, queue: Queue) -> None:
+        """Delete a queue that was unused for too long."""
+        logger.info("%s deleted: nobody used it for %s ms", queue, queue.settings.expires_ms)
+        self.drop_queue(queue)
 
     # --- bindings ---------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def _only_errors_are_logged() -> Iterator[None]:
     logger = logging.getLogger("amqpy_broker")
     level = logger.level

@@ -1,4 +1,4 @@
-"""Arguments of queue.declare: which ones a queue type knows, which of them the broker acts on.
+"""Arguments of queue.declare, when a queue is declared again.
 
 RabbitMQ compares only the arguments it knows when a queue is declared again; all others are free.
 """
@@ -6,7 +6,6 @@ RabbitMQ compares only the arguments it knows when a queue is declared again; al
 from typing import Final
 
 from amqpy_broker.core.arguments import Argument, Arguments
-from amqpy_broker.core.erlang_terms import Atom, format_p
 from amqpy_broker.core.errors import PreconditionFailed
 from amqpy_broker.core.profile import Profile
 
@@ -27,8 +26,6 @@ CLASSIC_ARGUMENTS: Final = (
     "x-single-active-consumer",
     QUEUE_TYPE,
 )
-# Known and compared, but without effect in this version: said in the log when a queue is declared with one.
-NOT_YET: Final = frozenset(CLASSIC_ARGUMENTS) - {QUEUE_TYPE, "x-queue-mode", "x-queue-version"}
 
 
 def stored_arguments(arguments: Arguments, profile: Profile) -> Arguments:
@@ -38,17 +35,12 @@ def stored_arguments(arguments: Arguments, profile: Profile) -> Arguments:
     return arguments
 
 
-def check_queue_type(arguments: Arguments, resource: str) -> None:
-    """Refuse queue types there are not.
+def check_dead_letter_exchange(arguments: Arguments, resource: str) -> None:
+    """Refuse a dead-letter exchange that is no name; RabbitMQ looks at this before anything else.
 
     Raises:
         PreconditionFailed: with RabbitMQ's text.
     """
-    wanted = arguments.get(QUEUE_TYPE)
-    if wanted is None or wanted == Argument("longstr", "classic"):
-        return
-    if wanted.kind == "longstr":
-        reason = format_p(f"unsupported queue type '{wanted.value!s}'", unicode=False)
-    else:
-        reason = format_p((Atom("unacceptable_type"), Atom(wanted.kind)))
-    raise PreconditionFailed(f"invalid arg '{QUEUE_TYPE}' for {resource}: {reason}")
+    exchange = arguments.get("x-dead-letter-exchange")
+    if exchange is not None and exchange.kind != "longstr":
+        raise PreconditionFailed(f"invalid type '{exchange.kind}' for arg 'x-dead-letter-exchange' in {resource}")

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar
+from enum import Enum
+from typing import ClassVar, Protocol
 
 from amqpy_broker.core.arguments import Arguments
 from amqpy_broker.core.exchanges.bindings import Destination
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import queue_text
 from amqpy_broker.core.queues.properties import QueueProperties
+from amqpy_broker.core.timers import Timers
 
 
 class QueuedMessage:
     """A message's place in one queue, from the moment it is kept or handed out until it is settled."""
 
     __slots__ = ("consumer", "message", "position", "queue", "redelivered")
+
+    # When it dies, in the clock's seconds.
+    expires_at_s: float = float("inf")
 
     def __init__(self, message: Message, queue: Queue, position: int) -> None:
         self.message = message
@@ -35,6 +40,39 @@ class QueuedMessage:
         return self.position < other.position
 
 
+class ExpiringMessage(QueuedMessage):
+    """A queued message that dies when it is the first at its time. Few are: the others need no place for the time."""
+
+    __slots__ = ("expires_at_s",)
+
+    def __init__(self, message: Message, queue: Queue, position: int, expires_at_s: float) -> None:
+        super().__init__(message, queue, position)
+        self.expires_at_s = expires_at_s
+
+
+class Reason(Enum):
+    """Why a message died: the `reason` in x-death."""
+
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    MAXLEN = "maxlen"
+    DELIVERY_LIMIT = "delivery_limit"
+
+
+class Surroundings(Protocol):
+    """What queues need of the vhost around them."""
+
+    timers: Timers
+
+    def dead_letter(self, queue: Queue, message: Message, reason: Reason) -> None:
+        """Publish a message that died to the queue's dead-letter exchange."""
+        ...
+
+    def queue_expired(self, queue: Queue) -> None:
+        """Delete a queue that was unused for too long."""
+        ...
+
+
 class Consumer(ABC):
     """Where a queue's messages go. The protocol's subclass turns deliveries into bytes; it must never raise.
 
@@ -42,7 +80,17 @@ class Consumer(ABC):
     `Queue.resume`.
     """
 
-    __slots__ = ("arguments", "exclusive", "no_ack", "prefetch_count", "queue", "tag", "unacked_count", "waiting")
+    __slots__ = (
+        "arguments",
+        "exclusive",
+        "no_ack",
+        "prefetch_count",
+        "priority",
+        "queue",
+        "tag",
+        "unacked_count",
+        "waiting",
+    )
 
     def __init__(
         self, tag: str, queue: Queue, *, no_ack: bool, exclusive: bool, prefetch_count: int, arguments: Arguments
@@ -55,6 +103,9 @@ class Consumer(ABC):
         self.prefetch_count = prefetch_count
         self.unacked_count = 0
         self.arguments = arguments
+        # Those with a higher one are served first [https://www.rabbitmq.com/docs/consumer-priority].
+        priority = arguments.get("x-priority")
+        self.priority = priority.value if priority is not None and isinstance(priority.value, int) else 0
         self.waiting = True
 
     @abstractmethod
@@ -81,7 +132,17 @@ class Consumer(ABC):
 class Queue(Destination):
     """Base of the queue types."""
 
-    __slots__ = ("arguments", "auto_delete", "deleted", "durable", "had_consumers", "name", "owner", "vhost")
+    __slots__ = (
+        "arguments",
+        "auto_delete",
+        "deleted",
+        "durable",
+        "had_consumers",
+        "name",
+        "owner",
+        "settings",
+        "vhost",
+    )
 
     kind: ClassVar[str] = "queue"
     # The value of x-queue-type.
@@ -95,6 +156,7 @@ class Queue(Destination):
         # The connection that holds an exclusive queue.
         self.owner = properties.owner
         self.arguments: Arguments = properties.arguments
+        self.settings = properties.settings
         self.deleted = False
         self.had_consumers = False
 
@@ -131,8 +193,15 @@ class Queue(Destination):
     # --- messages ---------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def enqueue(self, message: Message) -> None:
-        """Take in a message: hand it to a consumer that can take it, or keep it. Never raises."""
+    def enqueue(self, message: Message) -> bool:
+        """Take in a message: hand it to a consumer that can take it, or keep it. Never raises.
+
+        Returns False if the queue refuses it.
+        """
+
+    @abstractmethod
+    def enqueue_lasting(self, message: Message) -> bool:
+        """Do what `enqueue` does with a message that has no expiration of its own: the hot path."""
 
     @abstractmethod
     def get(self) -> QueuedMessage | None:
@@ -143,8 +212,16 @@ class Queue(Destination):
         """Forget a message that was handed out."""
 
     @abstractmethod
+    def discard(self, queued: QueuedMessage) -> None:
+        """Settle a message that a consumer rejected: it may be dead-lettered."""
+
+    @abstractmethod
     def requeue(self, returned: Iterable[QueuedMessage]) -> None:
         """Take messages back to their original places, marked redelivered."""
+
+    @abstractmethod
+    def used(self) -> None:
+        """Learn that somebody declared or asked the queue: it is in use."""
 
     @abstractmethod
     def purge(self) -> int:

@@ -1,51 +1,79 @@
 """The classic queue: strict first in, first out, in memory.
 
-Rule 1: messages leave in the order they came. One that is handed out keeps its position and returns to it.
+Rule 1: messages leave in the order they came, within their priority. One that is handed out keeps its place.
 Rule 2: what was handed out once is marked redelivered from then on.
-Rule 3: consumers that can take are served in turn.
+Rule 3: consumers that can take are served in turn, those of a higher priority first.
 Rule 4: while any consumer can take, nothing is ready. So a new message either goes straight to a consumer or waits at
         the end, and everything requeued is older than everything that was never handed out.
+Rule 5: messages expire when they are the first (https://www.rabbitmq.com/docs/ttl#per-message-ttl-caveats).
+Rule 6: only what is ready counts for a length limit (https://www.rabbitmq.com/docs/maxlength).
+
+A queue that was asked for nothing special is `plain`: its messages take the short way through `enqueue_lasting`.
 """
 
-from collections import deque
 from collections.abc import Iterable
-from heapq import heappop, heappush
 from typing import ClassVar, Final
 
 from amqpy_broker.core.errors import AccessRefused
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
-from amqpy_broker.core.queues.base import Consumer, Queue, QueuedMessage
+from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, Queue, QueuedMessage, Reason, Surroundings
 from amqpy_broker.core.queues.properties import QueueProperties
+from amqpy_broker.core.queues.ready import FifoReady, PriorityReady, Ready
+from amqpy_broker.core.queues.settings import Overflow
+from amqpy_broker.core.queues.takers import Takers
+from amqpy_broker.core.timers import Timer
 
 _OVERHEAD: Final = MESSAGE_OVERHEAD_BYTES
+_NEVER: Final = float("inf")
 
 
 class ClassicQueue(Queue):
     """A queue in memory."""
 
-    __slots__ = ("_bytes", "_consumers", "_fresh", "_next_position", "_returned", "_takers", "_unacked_count")
+    __slots__ = (
+        "_active",
+        "_around",
+        "_bytes",
+        "_consumers",
+        "_expiry",
+        "_next_position",
+        "_plain",
+        "_ready",
+        "_ready_body_bytes",
+        "_takers",
+        "_unacked_count",
+        "_unused",
+    )
 
     type: ClassVar[str] = "classic"
 
-    def __init__(self, properties: QueueProperties) -> None:
+    def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
         super().__init__(properties)
-        # Never handed out, in order.
-        self._fresh: deque[QueuedMessage] = deque()
-        # Requeued: a heap by position, all of it ahead of `_fresh` (rule 4).
-        self._returned: list[QueuedMessage] = []
+        settings = self.settings
+        self._around = around
+        self._plain = settings.is_plain
+        self._ready: Ready = FifoReady() if settings.max_priority is None else PriorityReady(settings.max_priority)
+        # Octets of the bodies that are ready; kept only for a limit on them.
+        self._ready_body_bytes = 0
         self._next_position = 0
         self._unacked_count = 0
         self._bytes = 0
         # A dict for its order and its quick look-up: a queue may have thousands.
         self._consumers: dict[Consumer, None] = {}
         # Those of them that can take, next one first.
-        self._takers: deque[Consumer] = deque()
+        self._takers = Takers()
+        # The single active consumer, where there is to be one.
+        self._active: Consumer | None = None
+        # Wakes the queue when its first message expires, and when nobody has used it for too long.
+        self._expiry: Timer | None = None
+        self._unused = around.timers.timer(self._check_unused) if settings.expires_ms is not None else None
+        self.used()
 
     @property
     def ready_count(self) -> int:
         """Messages waiting for a consumer."""
-        return len(self._fresh) + len(self._returned)
+        return len(self._ready)
 
     @property
     def unacked_count(self) -> int:
@@ -64,13 +92,21 @@ class ClassicQueue(Queue):
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
-    def enqueue(self, message: Message) -> None:
-        """Hand the message to a consumer that can take it, or keep it."""
-        takers = self._takers
-        if not takers:
-            self._fresh.append(self._place(message))
-            return
-        consumer = takers[0]
+    def enqueue(self, message: Message) -> bool:
+        """Hand the message to a consumer that can take it, or keep it; False if it is refused."""
+        if self._plain and message.expiration_ms is None:
+            return self.enqueue_lasting(message)
+        return self._enqueue_special(message)
+
+    def enqueue_lasting(self, message: Message) -> bool:
+        """Do the same with a message that has no expiration of its own."""
+        if not self._plain:
+            return self._enqueue_special(message)
+        ring = self._takers.ring
+        if not ring:
+            self._ready.append(self._place(message))
+            return True
+        consumer = ring[0]
         if consumer.no_ack:
             has_room = consumer.deliver(message, False, None)
         else:
@@ -79,16 +115,20 @@ class ClassicQueue(Queue):
             self._unacked_count += 1
             has_room = consumer.deliver(message, False, queued)
         if not has_room:
-            takers.popleft()
-            consumer.waiting = True
-        elif len(takers) > 1:
-            takers.rotate(-1)
+            self._takers.leave()
+        elif len(ring) > 1:
+            ring.rotate(-1)
+        return True
 
     def get(self) -> QueuedMessage | None:
         """Hand out the first message, without a consumer."""
+        self.used()
         queued = self._pop_ready()
         if queued is not None:
             self._unacked_count += 1
+            if self._expiry is not None:
+                # What is the first now may have expired behind the other.
+                self._drop_expired()
         return queued
 
     def settle(self, queued: QueuedMessage) -> None:
@@ -96,8 +136,13 @@ class ClassicQueue(Queue):
         self._unacked_count -= 1
         self._bytes -= queued.message.memory_size + _OVERHEAD
 
+    def discard(self, queued: QueuedMessage) -> None:
+        """Settle a message that a consumer rejected: it may be dead-lettered."""
+        self.settle(queued)
+        self._bury(queued, Reason.REJECTED)
+
     def requeue(self, returned: Iterable[QueuedMessage]) -> None:
-        """Take messages back to their original places, marked redelivered."""
+        """Take messages back to their places, marked redelivered."""
         for queued in returned:
             if self.deleted:
                 self.settle(queued)
@@ -105,16 +150,18 @@ class ClassicQueue(Queue):
             self._unacked_count -= 1
             queued.redelivered = True
             queued.consumer = None
-            heappush(self._returned, queued)
+            self._put_back(queued)
+        if self._is_over_limit():
+            self._drop_over_limit()
         self._dispatch()
+        self._arm_expiry()
 
     def purge(self) -> int:
         """Drop the messages that are ready; say how many."""
-        count = self.ready_count
-        for queued in (*self._fresh, *self._returned):
+        count = len(self._ready)
+        for queued in self._ready.drain():
             self._bytes -= queued.message.memory_size + _OVERHEAD
-        self._fresh.clear()
-        self._returned.clear()
+        self._ready_body_bytes = 0
         return count
 
     # --- consumers --------------------------------------------------------------------------------------------------
@@ -126,24 +173,34 @@ class ClassicQueue(Queue):
             raise AccessRefused(f"{self} in exclusive use")
         self._consumers[consumer] = None
         self.had_consumers = True
+        if self.settings.single_active_consumer and self._active is None:
+            self._active = consumer
 
     def remove_consumer(self, consumer: Consumer) -> None:
         """Remove a consumer. What it has not settled stays with its channel."""
         del self._consumers[consumer]
-        self.pause(consumer)
-
-    def pause(self, consumer: Consumer) -> None:
-        """Count no longer on a consumer that cannot take any more, though it has not been asked."""
         if not consumer.waiting:
             self._takers.remove(consumer)
             consumer.waiting = True
+        self.used()
+        if consumer is self._active:
+            self._activate_next()
 
     def resume(self, consumer: Consumer) -> None:
         """Count on a consumer that can take (again), and hand out what waits."""
-        if consumer.waiting and consumer in self._consumers:
-            consumer.waiting = False
-            self._takers.append(consumer)
-            self._dispatch()
+        if not consumer.waiting or consumer not in self._consumers:
+            return
+        if self.settings.single_active_consumer and consumer is not self._active:
+            return
+        consumer.waiting = False
+        self._takers.add(consumer)
+        self._dispatch()
+
+    def pause(self, consumer: Consumer) -> None:
+        """Give up on a consumer before it has to refuse; it stays, and goes on with `resume`."""
+        if not consumer.waiting:
+            self._takers.remove(consumer)
+            consumer.waiting = True
 
     def close(self) -> list[Consumer]:
         """End as a queue that is deleted: drop everything, return the consumers that were there."""
@@ -154,9 +211,18 @@ class ClassicQueue(Queue):
         self._takers.clear()
         for consumer in consumers:
             consumer.waiting = True
+        for timer in (self._expiry, self._unused):
+            if timer is not None:
+                timer.stop()
         return consumers
 
-    # --- steps ------------------------------------------------------------------------------------------------------
+    def _activate_next(self) -> None:
+        """Let another consumer be the active one: the highest priority, then the one that is there longest."""
+        self._active = max(self._consumers, key=lambda consumer: consumer.priority, default=None)
+        if self._active is not None:
+            self._active.resume_if_waiting()
+
+    # --- handing out ------------------------------------------------------------------------------------------------
 
     def _place(self, message: Message) -> QueuedMessage:
         self._next_position += 1
@@ -164,27 +230,136 @@ class ClassicQueue(Queue):
         return QueuedMessage(message, self, self._next_position)
 
     def _pop_ready(self) -> QueuedMessage | None:
-        if self._returned:
-            return heappop(self._returned)
-        return self._fresh.popleft() if self._fresh else None
+        if self._expiry is not None:
+            self._drop_expired()
+        queued = self._ready.pop()
+        if queued is not None and self.settings.max_length_bytes is not None:
+            self._ready_body_bytes -= queued.message.body_size
+        return queued
 
     def _dispatch(self) -> None:
         """Hand out what is ready while anybody can take it, in turn."""
         takers = self._takers
-        while takers:
+        while takers.ring:
             queued = self._pop_ready()
             if queued is None:
                 return
-            consumer = takers[0]
-            if consumer.no_ack:
-                self._bytes -= queued.message.memory_size + _OVERHEAD
-                has_room = consumer.deliver(queued.message, queued.redelivered, None)
-            else:
-                queued.consumer = consumer
-                self._unacked_count += 1
-                has_room = consumer.deliver(queued.message, queued.redelivered, queued)
-            if not has_room:
-                takers.popleft()
-                consumer.waiting = True
-            elif len(takers) > 1:
-                takers.rotate(-1)
+            self._hand_out(queued)
+
+    def _hand_out(self, queued: QueuedMessage) -> None:
+        """Hand a message to the consumer whose turn it is."""
+        ring = self._takers.ring
+        consumer = ring[0]
+        if consumer.no_ack:
+            self._bytes -= queued.message.memory_size + _OVERHEAD
+            has_room = consumer.deliver(queued.message, queued.redelivered, None)
+        else:
+            queued.consumer = consumer
+            self._unacked_count += 1
+            has_room = consumer.deliver(queued.message, queued.redelivered, queued)
+        if not has_room:
+            self._takers.leave()
+        elif len(ring) > 1:
+            ring.rotate(-1)
+
+    # --- expiry, limits and death: only for queues and messages that asked for them -----------------------------------
+
+    def _enqueue_special(self, message: Message) -> bool:
+        if self._will_overflow(message):
+            return False
+        queued = self._place_special(message)
+        if self._takers.ring:
+            self._hand_out(queued)
+            return True
+        self._ready.append(queued)
+        if self.settings.max_length_bytes is not None:
+            self._ready_body_bytes += message.body_size
+        if self._is_over_limit():
+            self._drop_over_limit()
+        if self._expiry is not None:
+            self._drop_expired()
+        return True
+
+    def _place_special(self, message: Message) -> QueuedMessage:
+        ttls = (self.settings.message_ttl_ms, message.expiration_ms)
+        ttl_ms = min((ttl for ttl in ttls if ttl is not None), default=None)
+        if ttl_ms is None:
+            return self._place(message)
+        if self._expiry is None:
+            self._expiry = self._around.timers.timer(self._drop_expired)
+        self._next_position += 1
+        self._bytes += message.memory_size + _OVERHEAD
+        return ExpiringMessage(message, self, self._next_position, self._around.timers.now_s + ttl_ms / 1000)
+
+    def _put_back(self, queued: QueuedMessage) -> None:
+        self._ready.put_back(queued)
+        if self.settings.max_length_bytes is not None:
+            self._ready_body_bytes += queued.message.body_size
+
+    def _will_overflow(self, message: Message) -> bool:
+        """Say whether a publish is refused; what it refuses may be dead-lettered."""
+        settings = self.settings
+        if not settings.may_reject:
+            return False
+        too_many = settings.max_length is not None and len(self._ready) + 1 > settings.max_length
+        if not too_many and settings.max_length_bytes is not None:
+            too_many = self._ready_body_bytes + message.body_size > settings.max_length_bytes
+        if too_many and settings.overflow is Overflow.REJECT_PUBLISH_DLX:
+            self._bury_message(message, Reason.MAXLEN)
+        return too_many
+
+    def _is_over_limit(self) -> bool:
+        settings = self.settings
+        if settings.max_length is not None and len(self._ready) > settings.max_length:
+            return True
+        return settings.max_length_bytes is not None and self._ready_body_bytes > settings.max_length_bytes
+
+    def _drop_over_limit(self) -> None:
+        """Drop the oldest messages until the limits are kept."""
+        while self._is_over_limit():
+            queued = self._ready.pop()
+            if queued is None:
+                return
+            if self.settings.max_length_bytes is not None:
+                self._ready_body_bytes -= queued.message.body_size
+            self._bytes -= queued.message.memory_size + _OVERHEAD
+            self._bury(queued, Reason.MAXLEN)
+
+    def _drop_expired(self) -> None:
+        """Drop the first messages as long as they have expired."""
+        now_s = self._around.timers.now_s
+        while (queued := self._ready.pop_expired(now_s)) is not None:
+            if self.settings.max_length_bytes is not None:
+                self._ready_body_bytes -= queued.message.body_size
+            self._bytes -= queued.message.memory_size + _OVERHEAD
+            self._bury(queued, Reason.EXPIRED)
+        self._arm_expiry()
+
+    def _arm_expiry(self) -> None:
+        if self._expiry is None:
+            return
+        expires_at_s = self._ready.next_expiry_s
+        if expires_at_s != _NEVER:
+            self._expiry.set(expires_at_s)
+        else:
+            self._expiry.stop()
+
+    def _bury(self, queued: QueuedMessage, reason: Reason) -> None:
+        if not self.deleted:
+            self._bury_message(queued.message, reason)
+
+    def _bury_message(self, message: Message, reason: Reason) -> None:
+        if self.settings.dead_letter_exchange is not None:
+            self._around.dead_letter(self, message, reason)
+
+    # --- x-expires --------------------------------------------------------------------------------------------------
+
+    def used(self) -> None:
+        """Learn that somebody declared or asked the queue: it is in use."""
+        if self._unused is not None and self.settings.expires_ms is not None:
+            self._unused.set(self._around.timers.now_s + self.settings.expires_ms / 1000)
+
+    def _check_unused(self) -> None:
+        # [https://www.rabbitmq.com/docs/ttl#queue-ttl]: a queue with consumers is used.
+        if not self._consumers:
+            self._around.queue_expired(self)

@@ -1,8 +1,9 @@
-"""What a queue is declared with, and where."""
+"""What a queue is declared with, where, and what it needs of the broker around it."""
 
 from dataclasses import dataclass, field
 
 from amqpy_broker.core.arguments import Arguments
+from amqpy_broker.core.queues.settings import QueueSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +16,4 @@ class QueueProperties:
     auto_delete: bool = False
     owner: object | None = None
     arguments: Arguments = field(default_factory=dict)
+    settings: QueueSettings = field(default_factory=QueueSettings)

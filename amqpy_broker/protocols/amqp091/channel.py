@@ -10,7 +10,6 @@ Contents arrive as a method, a header and bodies, in that order, whatever other 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import Final
 
 from pamqp import commands
@@ -36,7 +35,7 @@ from amqpy_broker.protocols.amqp091.closing import ClosingChannel
 from amqpy_broker.protocols.amqp091.codec import method_frame
 from amqpy_broker.protocols.amqp091.confirms import Confirms
 from amqpy_broker.protocols.amqp091.content import ContentHeader, FramedMessage, MalformedContent
-from amqpy_broker.protocols.amqp091.deliveries import Deliveries, Delivery
+from amqpy_broker.protocols.amqp091.deliveries import Deliveries, Fate
 from amqpy_broker.protocols.amqp091.frames import BODY, FRAME_END, FRAME_HEAD, HEAD_SIZE, HEADER, HEADER_PAYLOAD_MIN
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.protocols.amqp091.publishes import Publish
@@ -267,12 +266,19 @@ class Channel:
         if self.transaction is not None:
             self.transaction.add_publish(PendingPublish(message, queues))
             return
-        for queue in queues:
-            queue.enqueue(message)
+        accepted = True
+        if message.header.suspect:
+            for queue in queues:
+                accepted &= queue.enqueue(message)
+        else:
+            for queue in queues:
+                accepted &= queue.enqueue_lasting(message)
         if not queues and publish.mandatory:
             self.return_unroutable(message)
         if self.confirms is not None:
             self.count_publishes(1)
+            if not accepted:
+                self.confirms.refuse_last()
 
     def queues_for(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
         """Find the queues that a message goes to.
@@ -298,8 +304,8 @@ class Channel:
             return None
         if publish.generation != self.vhost.generation:
             publish.resolve(self.vhost, self.session.actor)
-        # What must be returned is not worth a short way.
-        return None if publish.mandatory and not publish.queues else publish.queues
+        # What must be returned, or may be refused, is not worth a short way.
+        return None if publish.may_fail else publish.queues
 
     def count_publishes(self, count: int) -> None:
         """Remember how many publishes are to be confirmed."""
@@ -351,27 +357,20 @@ class Channel:
 
     # --- settling ---------------------------------------------------------------------------------------------------
 
-    def settle(self, tag: int, *, multiple: bool, requeue: bool = False) -> None:
-        """Acknowledge deliveries, or with `requeue` return them to their queues.
+    def settle(self, tag: int, *, multiple: bool, fate: Fate = Fate.SETTLE) -> None:
+        """Acknowledge deliveries, return them to their queues, or drop them.
 
         Raises:
             PreconditionFailed: there is no such delivery.
         """
-        if not multiple and not requeue and self.transaction is None:
+        if not multiple and fate is Fate.SETTLE and self.transaction is None:
             self.deliveries.settle_one(tag)
             return
         deliveries = self.deliveries.take(tag, multiple=multiple)
         if self.transaction is not None:
-            self.transaction.add_settlement(PendingSettlement(deliveries, requeue=requeue))
+            self.transaction.add_settlement(PendingSettlement(deliveries, fate))
         else:
-            self.apply_settlement(deliveries, requeue=requeue)
-
-    def apply_settlement(self, deliveries: Sequence[Delivery], *, requeue: bool) -> None:
-        """Do what was asked for with deliveries that were taken."""
-        if requeue:
-            self.deliveries.requeue(deliveries)
-        else:
-            self.deliveries.settle(deliveries)
+            self.deliveries.apply(deliveries, fate)
 
     def closing(self) -> ClosingChannel:
         """Return what is left of the channel once it is refused: the content that may be under way."""

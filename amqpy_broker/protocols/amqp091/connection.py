@@ -333,7 +333,7 @@ class Connection:
                 at = stop
                 count += 1
                 for queue in queues:
-                    queue.enqueue(message)
+                    queue.enqueue_lasting(message)
         except AmqpError:
             # No longer allowed: the slow path tells why.
             return at

@@ -256,6 +256,7 @@ class FramedMessage(Message):
         headers: Arguments | None = None,
         drop_expiration: bool = False,
         reply_to: str | None = None,
+        died: bool = False,
     ) -> FramedMessage:
         """Make a message with the same body that differs in what is given."""
         publish = self.publish
@@ -266,8 +267,9 @@ class FramedMessage(Message):
                 mandatory=publish.mandatory,
                 immediate=publish.immediate,
             )
+        shape = DeadMessage if died or self.died else FramedMessage
         if headers is None and reply_to is None and not drop_expiration:
-            return FramedMessage(publish, self.header, self.frames, self.channel)
+            return shape(publish, self.header, self.frames, self.channel)
         values = _property_values(self.properties)
         if headers:
             values[_HEADERS_AT] = write_table(headers)
@@ -280,7 +282,7 @@ class FramedMessage(Message):
         payload = self.frames[HEAD_SIZE : HEAD_SIZE + _CONTENT_HEADER.size - 2] + _join_properties(values)
         body_at = self.header.payload_size + ENVELOPE_SIZE
         frames = pack_frame(HEADER, self.channel, payload) + self.frames[body_at:]
-        return FramedMessage(publish, ContentHeader(payload), frames, self.channel)
+        return shape(publish, ContentHeader(payload), frames, self.channel)
 
     def frames_for(self, channel: int, payload_max: int) -> bytes:
         """Return the frames with the receiver's channel number, and no larger than it takes them."""
@@ -320,3 +322,11 @@ class FramedMessage(Message):
             payloads.append(frames[at + HEAD_SIZE : at + HEAD_SIZE + size])
             at += size + ENVELOPE_SIZE
         return payloads
+
+
+class DeadMessage(FramedMessage):
+    """A dead letter."""
+
+    __slots__ = ()
+
+    died = True

@@ -11,6 +11,7 @@ Rule 3: a consumer takes no more than its prefetch count, nor all consumers toge
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from struct import Struct
 from typing import Final, TypeAlias
 
@@ -34,6 +35,17 @@ _TAG: Final = Struct(">Q?")
 _pack_tag: Final = _TAG.pack
 # About what stands before the content: counted, so that tiny messages count too.
 _HEAD_BYTES: Final = 64
+
+
+class Fate(Enum):
+    """What becomes of a delivery."""
+
+    # Acknowledged.
+    SETTLE = "settle"
+    # Rejected: gone, or dead-lettered.
+    DISCARD = "discard"
+    # Rejected, and back in its queue.
+    REQUEUE = "requeue"
 
 
 class Deliveries:
@@ -123,12 +135,18 @@ class Deliveries:
         if self.global_prefetch_count:
             self.resume_all()
 
-    def settle(self, deliveries: Sequence[Delivery]) -> None:
-        """Settle deliveries that were taken, and let their consumers go on."""
+    def apply(self, deliveries: Sequence[Delivery], fate: Fate) -> None:
+        """Do with deliveries that were taken what was asked for, and let their consumers go on."""
+        if fate is Fate.REQUEUE:
+            self.requeue(deliveries)
+            return
         holders = [queued.consumer for _, queued in deliveries]
-        for _, queued in deliveries:
-            queued.queue.settle(queued)
         self._count_down(holders)
+        for _, queued in deliveries:
+            if fate is Fate.SETTLE:
+                queued.queue.settle(queued)
+            else:
+                queued.queue.discard(queued)
         self._resume(holders)
 
     def requeue(self, deliveries: Sequence[Delivery]) -> None:

@@ -26,6 +26,7 @@ class Publish:
         "generation",
         "immediate",
         "mandatory",
+        "may_fail",
         "queues",
         "routing_key",
     )
@@ -40,6 +41,8 @@ class Publish:
         self.exchange: Exchange | None = None
         # None: the headers decide, so each message is routed by itself.
         self.queues: tuple[Queue, ...] | None = None
+        # Whether a message with this publish may be returned, or refused by a queue.
+        self.may_fail = True
         # The vhost's generation that the route is good for.
         self.generation = _NEVER
 
@@ -54,5 +57,8 @@ class Publish:
         exchange = self.exchange = vhost.exchange_for_publish(actor, self.exchange_name)
         routed = vhost.route(exchange, self.routing_key)
         self.queues = routed.queues if routed.whatever_headers else None
+        self.may_fail = (self.mandatory and not routed.queues) or any(
+            queue.settings.may_reject for queue in routed.queues
+        )
         self.generation = vhost.generation
         return exchange

@@ -13,6 +13,7 @@ from amqpy_broker.core.errors import PreconditionFailed
 from amqpy_broker.core.limits import TX_OPERATIONS_MAX
 from amqpy_broker.core.queues.base import Queue, QueuedMessage
 from amqpy_broker.protocols.amqp091.content import FramedMessage
+from amqpy_broker.protocols.amqp091.deliveries import Fate
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,10 @@ class PendingPublish:
 
 @dataclass(frozen=True, slots=True)
 class PendingSettlement:
-    """Deliveries, by tag, that will be settled, or requeued."""
+    """Deliveries, by tag, and what will become of them."""
 
     deliveries: Sequence[tuple[int, QueuedMessage]]
-    requeue: bool
+    fate: Fate
 
 
 @dataclass(slots=True)

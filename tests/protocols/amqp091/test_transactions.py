@@ -5,6 +5,7 @@ from pamqp.commands import Basic, Channel, Exchange, Queue, Tx
 
 from amqpy_broker.core.errors import PreconditionFailed
 from amqpy_broker.core.limits import TX_OPERATIONS_MAX
+from amqpy_broker.protocols.amqp091.deliveries import Fate
 from amqpy_broker.protocols.amqp091.transactions import PendingSettlement, Transaction
 from tests.wire import Client, new_broker, refusal
 
@@ -192,7 +193,7 @@ def test_repeated_publishes_wait_as_well() -> None:
 
 
 def test_a_transaction_that_never_ends_is_refused_at_last() -> None:
-    transaction = Transaction(settlements=[PendingSettlement((), requeue=False)] * TX_OPERATIONS_MAX)
+    transaction = Transaction(settlements=[PendingSettlement((), Fate.SETTLE)] * TX_OPERATIONS_MAX)
 
     with pytest.raises(PreconditionFailed, match="more than 1000000 operations"):
-        transaction.add_settlement(PendingSettlement((), requeue=False))
+        transaction.add_settlement(PendingSettlement((), Fate.SETTLE))

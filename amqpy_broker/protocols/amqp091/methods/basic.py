@@ -11,7 +11,7 @@ from amqpy_broker.core.limits import CONSUMERS_PER_CHANNEL_MAX
 from amqpy_broker.protocols.amqp091.channel import Channel
 from amqpy_broker.protocols.amqp091.codec import Method
 from amqpy_broker.protocols.amqp091.content import FramedMessage
-from amqpy_broker.protocols.amqp091.deliveries import ChannelConsumer
+from amqpy_broker.protocols.amqp091.deliveries import ChannelConsumer, Fate
 from amqpy_broker.protocols.amqp091.methods.fields import fields, name
 from amqpy_broker.protocols.amqp091.publishes import Publish
 
@@ -111,13 +111,17 @@ def ack(channel: Channel, method: Method) -> None:
 def nack(channel: Channel, method: Method) -> None:
     """Return or drop one delivery, or all up to one (https://www.rabbitmq.com/docs/nack)."""
     asked = fields(method, commands.Basic.Nack)
-    channel.settle(asked.delivery_tag or 0, multiple=asked.multiple, requeue=asked.requeue)
+    channel.settle(asked.delivery_tag or 0, multiple=asked.multiple, fate=_fate(asked.requeue))
 
 
 def reject(channel: Channel, method: Method) -> None:
     """Return or drop one delivery."""
     asked = fields(method, commands.Basic.Reject)
-    channel.settle(asked.delivery_tag or 0, multiple=False, requeue=asked.requeue)
+    channel.settle(asked.delivery_tag or 0, multiple=False, fate=_fate(asked.requeue))
+
+
+def _fate(requeue: bool) -> Fate:
+    return Fate.REQUEUE if requeue else Fate.DISCARD
 
 
 def recover(channel: Channel, method: Method) -> None:

@@ -22,7 +22,9 @@ def declare(channel: Channel, method: Method) -> None:
 
 
 def _find(channel: Channel, queue_name: str) -> Queue:
-    return channel.vhost.find_queue(queue_name, channel.session.actor)
+    queue = channel.vhost.find_queue(queue_name, channel.session.actor)
+    queue.used()
+    return queue
 
 
 def _create(channel: Channel, queue_name: str, asked: commands.Queue.Declare, method: Method) -> Queue:

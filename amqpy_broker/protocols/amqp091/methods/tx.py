@@ -30,7 +30,7 @@ def commit(channel: Channel, method: Method) -> None:
         # The answer comes before what the acknowledgements bring.
         channel.reply(commands.Tx.CommitOk)
     for settlement in settlements:
-        channel.apply_settlement(settlement.deliveries, requeue=settlement.requeue)
+        channel.deliveries.apply(settlement.deliveries, settlement.fate)
     if lost:
         raise PreconditionFailed("partial tx completion")
 

@@ -1,0 +1,113 @@
+"""Dead letters: what a message looks like after it died, and where it goes (https://www.rabbitmq.com/docs/dlx).
+
+Rule 1: `x-death` has an entry for each pair of queue and reason, the latest death first; a pair that was there is
+        counted up and moves to the front.
+Rule 2: the expiration is taken off, and remembered in the entry: a dead letter does not die of it again.
+Rule 3: a message that would reach a queue it died in before, without having been rejected on the way, is dropped:
+        it"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from amqpy_broker.core.arguments import Argument, Arguments
+from amqpy_broker.core.message import Message
+from amqpy_broker.core.profile import Profile
+from amqpy_broker.core.queues.base import Reason
+
+X_DEATH: Final = "x-death"
+_CC: Final = "CC"
+_FIRST: Final = "x-first-death-"
+_LAST: Final = "x-last-death-"
+# What 4.x ignores when a client wrote it.
+_STORY: Final = (X_DEATH, _FIRST, _LAST)
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """One death of a message."""
+
+    queue: str
+    reason: Reason
+    unix_s: int
+
+
+def text(value: str) -> Argument:
+    """Make a header's value of a text."""
+    return Argument("longstr", value)
+
+
+def headers_after(message: Message, death: Death, profile: Profile) -> dict[str, Argument]:
+    """Make the header table of a message after a death."""
+    headers = dict(message.headers)
+    if profile.trusts_only_own_deaths and not message.died:
+        headers = {name: value for name, value in headers.items() if not name.startswith(_STORY)}
+    deaths = deaths_of(headers)
+    entry = _entry(message, death, headers)
+    for at, earlier in enumerate(deaths):
+        if _is(earlier, death.queue, death.reason):
+            entry = _counted_up(earlier, entry)
+            del deaths[at]
+            break
+    headers[X_DEATH] = Argument("array", [Argument("table", dict(table)) for table in (entry, *deaths)])
+    story = {"reason": death.reason.value, "queue": death.queue, "exchange": message.exchange}
+    for word, value in story.items():
+        headers.setdefault(_FIRST + word, text(value))
+        if profile.tells_last_death:
+            headers[_LAST + word] = text(value)
+    return headers
+
+
+def deaths_of(headers: Arguments) -> list[Arguments]:
+    """Read the entries of x-death, the latest first."""
+    value = headers.get(X_DEATH)
+    if value is None or not isinstance(value.value, list):
+        return []
+    return [entry.value for entry in value.value if isinstance(entry.value, dict)]
+
+
+def would_cycle(headers: Arguments, queue: str) -> bool:
+    """Say whether a message with these headers died in the queue before, with nobody having rejected it since."""
+    for entry in deaths_of(headers):
+        if _says(entry, "reason", Reason.REJECTED.value):
+            return False
+        if _says(entry, "queue", queue):
+            return True
+    return False
+
+
+def _entry(message: Message, death: Death, headers: Arguments) -> dict[str, Argument]:
+    entry = {
+        "count": Argument("long", 1),
+        "reason": text(death.reason.value),
+        "queue": text(death.queue),
+        "time": Argument("timestamp", death.unix_s),
+        "exchange": text(message.exchange),
+        "routing-keys": Argument("array", [text(key) for key in (message.routing_key, *_carbon_copies(headers))]),
+    }
+    if message.expiration_ms is not None:
+        entry["original-expiration"] = text(str(message.expiration_ms))
+    return entry
+
+
+def _carbon_copies(headers: Arguments) -> list[str]:
+    copies = headers.get(_CC)
+    if copies is None or not isinstance(copies.value, list):
+        return []
+    return [str(key.value) for key in copies.value]
+
+
+def _counted_up(earlier: Arguments, entry: Mapping[str, Argument]) -> dict[str, Argument]:
+    """Keep the entry of an earlier death of the same kind, with one more in its count."""
+    count = earlier.get("count")
+    times = count.value if count is not None and isinstance(count.value, int) else 0
+    return {**earlier, "count": Argument("long", times + 1)}
+
+
+def _is(entry: Arguments, queue: str, reason: Reason) -> bool:
+    return _says(entry, "queue", queue) and _says(entry, "reason", reason.value)
+
+
+def _says(entry: Arguments, word: str, value: str) -> bool:
+    argument = entry.get(word)
+    return argument is not None and argument.value == value

@@ -1,0 +1,145 @@
+"""Messages that wait for a consumer, in the order they will leave."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+from amqpy_broker.core.queues.base import QueuedMessage
+
+
+class Ready(ABC):
+    """What is ready in a queue."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def append(self, queued: QueuedMessage) -> None:
+        """Add a message that was never handed out."""
+
+    @abstractmethod
+    def put_back(self, queued: QueuedMessage) -> None:
+        """Return a message to its place."""
+
+    @abstractmethod
+    def pop(self) -> QueuedMessage | None:
+        """Take the first message."""
+
+    @abstractmethod
+    def pop_expired(self, now_s: float) -> QueuedMessage | None:
+        """Take a message that has expired; it must be the first, for only those expire."""
+
+    @property
+    @abstractmethod
+    def next_expiry_s(self) -> float:
+        """When the first message expires; infinity for never."""
+
+    @abstractmethod
+    def drain(self) -> Iterator[QueuedMessage]:
+        """Take everything."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+
+class FifoReady(Ready):
+    """First in, first out.
+
+    What was handed out and returned is always older than what was never handed out: two places are enough.
+    """
+
+    __slots__ = ("_fresh", "_returned")
+
+    def __init__(self) -> None:
+        self._fresh: deque[QueuedMessage] = deque()
+        # A heap by position.
+        self._returned: list[QueuedMessage] = []
+
+    def append(self, queued: QueuedMessage) -> None:
+        """Add a message at the end."""
+        self._fresh.append(queued)
+
+    def put_back(self, queued: QueuedMessage) -> None:
+        """Return a message to its place."""
+        heappush(self._returned, queued)
+
+    def pop(self) -> QueuedMessage | None:
+        """Take the first message."""
+        if self._returned:
+            return heappop(self._returned)
+        return self._fresh.popleft() if self._fresh else None
+
+    def pop_expired(self, now_s: float) -> QueuedMessage | None:
+        """Take the first message if it has expired."""
+        return self.pop() if self.next_expiry_s <= now_s else None
+
+    @property
+    def next_expiry_s(self) -> float:
+        """When the first message expires."""
+        if self._returned:
+            return self._returned[0].expires_at_s
+        return self._fresh[0].expires_at_s if self._fresh else float("inf")
+
+    def drain(self) -> Iterator[QueuedMessage]:
+        """Take everything."""
+        while (queued := self.pop()) is not None:
+            yield queued
+
+    def __len__(self) -> int:
+        return len(self._fresh) + len(self._returned)
+
+
+class PriorityReady(Ready):
+    """A first-in-first-out for each priority, the highest first (https://www.rabbitmq.com/docs/priority)."""
+
+    __slots__ = ("_count", "_levels")
+
+    def __init__(self, max_priority: int) -> None:
+        self._levels = [FifoReady() for _ in range(max_priority + 1)]
+        self._count = 0
+
+    def append(self, queued: QueuedMessage) -> None:
+        """Add a message at the end of its priority; what is too high counts as the highest."""
+        self._level(queued).append(queued)
+        self._count += 1
+
+    def put_back(self, queued: QueuedMessage) -> None:
+        """Return a message to its place."""
+        self._level(queued).put_back(queued)
+        self._count += 1
+
+    def pop(self) -> QueuedMessage | None:
+        """Take the first message of the highest priority that has any."""
+        if not self._count:
+            return None
+        for level in reversed(self._levels):
+            queued = level.pop()
+            if queued is not None:
+                self._count -= 1
+                return queued
+        raise AssertionError("messages are counted that are not there")
+
+    def pop_expired(self, now_s: float) -> QueuedMessage | None:
+        """Take a message that has expired and is the first of its priority."""
+        for level in self._levels:
+            queued = level.pop_expired(now_s)
+            if queued is not None:
+                self._count -= 1
+                return queued
+        return None
+
+    @property
+    def next_expiry_s(self) -> float:
+        """When the first of the first messages expires."""
+        return min(level.next_expiry_s for level in self._levels)
+
+    def drain(self) -> Iterator[QueuedMessage]:
+        """Take everything."""
+        while (queued := self.pop()) is not None:
+            yield queued
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _level(self, queued: QueuedMessage) -> FifoReady:
+        return self._levels[min(queued.message.priority, len(self._levels) - 1)]
