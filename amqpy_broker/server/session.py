@@ -84,13 +84,24 @@ class ClientSession:
                 return
             state = connection.state
             connection.receive(data)
-            if connection.state is not state:
-                self._after_change()
-            while self._must_wait():
-                connection.hold_back(True)
-                self._may_read = anyio.Event()
-                await self._may_read.wait()
-                connection.hold_back(False)
+            while True:
+                if connection.state is not state:
+                    state = connection.state
+                    self._after_change()
+                if self._must_wait():
+                    await self._hold_back()
+                elif connection.paused:
+                    connection.resume()
+                else:
+                    break
+
+    async def _hold_back(self) -> None:
+        """Wait until something changes: the client has read, or the alarm."""
+        connection = self.connection
+        connection.hold_back(True)
+        self._may_read = anyio.Event()
+        await self._may_read.wait()
+        connection.hold_back(False)
 
     def _must_wait(self) -> bool:
         connection = self.connection

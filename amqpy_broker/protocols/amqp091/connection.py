@@ -135,6 +135,8 @@ class Connection:
         self._close_at_s = self._clock.monotonic_s() + HANDSHAKE_TIMEOUT_S
         self._blocked = False
         self._published = False
+        # Whether there is more to act on, by `resume`, once what there is to say has been sent.
+        self.paused = False
 
     # --- the contract with the server -------------------------------------------------------------------------------
 
@@ -154,10 +156,19 @@ class Connection:
             return
         self._heartbeats.received(self._clock.monotonic_s())
         self._input.push(data)
-        while (buffer := self._input.next()) is not None:
+        self._go_on()
+        self._broker.memory.note_read(len(data))
+
+    def resume(self) -> None:
+        """Act on what was left because there was too much to say. Never raises."""
+        if self.state not in (State.CLOSED, State.SILENT):
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self.paused = False
+        while not self.paused and (buffer := self._input.next()) is not None:
             self._act_on(*buffer)
         self._send_confirms()
-        self._broker.memory.note_read(len(data))
 
     def _act_on(self, octets: bytes, at: int) -> None:
         """Act on what is complete, and keep the rest."""
@@ -282,6 +293,10 @@ class Connection:
                         index = method_index(payload)
                         publish = self._receive_method(channel, index, payload)
                         if publish is None:
+                            # One read may ask for a thousand times as much as it is: the rest of it must wait.
+                            if self.output.congested:
+                                self.paused, self._input.needed_size = True, 0
+                                return at
                             continue
                     index = _PUBLISH
                     at, message = channel.take_content(publish, buffer, at, end)

@@ -34,13 +34,16 @@ class Input:
 
     def push(self, octets: bytes) -> None:
         """Add what was read."""
-        self._fresh = Buffer(octets, 0)
+        fresh = self._fresh
+        self._fresh = Buffer(octets if fresh is None else fresh.octets[fresh.at :] + octets, 0)
 
     def next(self) -> Buffer | None:
         """Return the next piece to act on; None if more must be read first."""
         fresh = self._fresh
         if fresh is None:
-            return None
+            if not self._held or self._held_size < self.needed_size:
+                return None
+            fresh = Buffer(b"", 0)
         if not self._held:
             self._fresh = None
             return fresh
