@@ -27,7 +27,8 @@ CHANNELS = (1, 2, 3)
 QUEUES = ("q0", "q1", "q2")
 EXCHANGES = ("", "amq.direct", "amq.fanout", "amq.headers", "x0", "x1")
 # Smaller frames than any real client's make contents of many frames cheap.
-BODY_SIZES = (0, 1, 2, 100, 4_088, 4_089, 20_000)
+# And small bodies keep the output below its watermark, which would make it matter when it is taken.
+BODY_SIZES = (0, 1, 2, 100, 4_088, 4_089, 9_000)
 
 channels = st.sampled_from(CHANNELS)
 queues = st.sampled_from(QUEUES)

@@ -245,7 +245,9 @@ class Client:
     def heard(self) -> list[Said]:
         """Take everything that the broker has said since the last time."""
         octets = b""
-        while self.output.pieces:
+        while self.output.pieces or self.connection.paused:
+            if self.connection.paused and not self.output.congested:
+                self.connection.resume()
             octets += self.connection.data_to_send()
         return read(octets)
 

@@ -131,7 +131,9 @@ async def test_a_broker_may_be_started_in_one_task_and_stopped_in_another() -> N
     broker = Broker()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(broker.start)
-    async with connected(broker.port), anyio.create_task_group() as tasks:
+    async with connected(broker.port):
+        pass
+    async with anyio.create_task_group() as tasks:
         tasks.start_soon(broker.stop)
 
     assert is_free(broker.port)

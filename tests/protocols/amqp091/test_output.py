@@ -5,7 +5,7 @@ from pamqp.commands import Basic, Channel, Queue
 
 from amqpy_broker.core.limits import OUTPUT_HIGH_WATERMARK_BYTES
 from amqpy_broker.protocols.amqp091.output import Output
-from tests.wire import Client, new_broker, publish
+from tests.wire import Client, method, new_broker, publish
 
 BODY = b"x" * 10_000
 COUNT = 500
@@ -161,3 +161,53 @@ def test_a_congested_consumer_whose_channel_closes_gets_nothing_more() -> None:
 
     assert names[-1] == "Channel.CloseOk"
     assert waiting(client) == COUNT
+
+
+@pytest.mark.parametrize("channel", [1, 2])
+def test_a_read_that_asks_for_too_much_is_acted_on_as_far_as_the_client_reads(channel: int) -> None:
+    client = Client().open(channels=2)
+    client.call(Queue.Declare, queue="q")
+    client.publish("", "q", b"x" * 100_000)
+    count = 500
+
+    client.feed(
+        b"".join(
+            method(channel, Basic.Get, queue="q") + method(channel, Basic.Reject, delivery_tag=tag, requeue=True)
+            for tag in range(1, count + 1)
+        )
+    )
+
+    assert client.connection.paused
+    assert client.output.size <= OUTPUT_HIGH_WATERMARK_BYTES + 200_000
+    assert [said["delivery_tag"] for said in client.heard()] == list(range(1, count + 1))
+    assert not client.connection.paused
+    assert waiting(client) == 1
+
+
+def test_what_is_read_while_too_much_is_to_be_said_comes_after_the_rest() -> None:
+    client = Client().open()
+    client.call(Queue.Declare, queue="q")
+    for _ in range(30):
+        client.publish("", "q", b"x" * 100_000)
+    client.feed(method(1, Basic.Get, queue="q") * 30)
+    assert client.connection.paused
+
+    whole = method(1, Queue.Declare, queue="q", passive=True)
+    client.feed(whole[:10])
+    client.feed(whole[10:])
+
+    heard = client.heard()
+    assert [said.name for said in heard] == ["Basic.GetOk"] * 30 + ["Queue.DeclareOk"]
+
+
+def test_a_connection_that_ends_forgets_what_it_has_not_acted_on() -> None:
+    client = Client().open()
+    client.call(Queue.Declare, queue="q")
+    for _ in range(30):
+        client.publish("", "q", b"x" * 100_000)
+    client.feed(method(1, Basic.Get, queue="q") * 30)
+
+    client.connection.lost()
+    client.connection.resume()
+
+    assert waiting(client) == 30
