@@ -12,7 +12,7 @@ from typing import Protocol
 
 from interop.differential import wire
 from interop.differential.tables import Value
-from interop.differential.transcript import Transcript, show_body, show_received, show_sent
+from interop.differential.transcript import Transcript, show_body, show_received, show_sent, without_now
 from interop.differential.wire import FRAME_BODY, FRAME_HEADER, FRAME_METHOD, Method
 
 # How long a step waits for what it expects.
@@ -124,7 +124,10 @@ class Channel:
         fields: dict[str, Value] = {"exchange": exchange, "routing_key": to}
         fields |= {name: True for name, value in (("mandatory", mandatory), ("immediate", immediate)) if value}
         raw = properties if isinstance(properties, bytes) else wire.encode_properties(properties or {})
-        shown = show_sent("", properties or {}) if not isinstance(properties, bytes) else f" raw {raw.hex()}"
+        if isinstance(properties, bytes):
+            shown = f" raw {without_now(properties.hex())}"
+        else:
+            shown = show_sent("", properties or {})
         self._write(f"> {show_sent('basic.publish', fields)} | {show_body(content)}{shown}")
         self._published.append(content)
         frames = [

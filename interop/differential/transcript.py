@@ -121,13 +121,13 @@ def show_content(content: Content, *, framing: bool = False) -> str:
     if (class_id, weight) != (60, 0):
         text += f" (class {class_id} weight {weight})"
     if content.header[12:] != b"\0\0":
-        text += f" {show_properties(content.header)} raw {_without_now(content.header[12:].hex())}"
+        text += f" {show_properties(content.header)} raw {without_now(content.header[12:].hex())}"
     if framing:
         text += f" in frames of {content.frame_sizes}"
     return text
 
 
-def _without_now(properties: str) -> str:
+def without_now(properties: str) -> str:
     """Replace the time in x-death entries, if it is now, in the hexadecimal bytes of properties."""
     return _DEATH_TIME.sub(lambda found: found[1] + ("(now)" if is_now(int(found[2], 16)) else found[2]), properties)
 
