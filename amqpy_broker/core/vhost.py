@@ -169,7 +169,6 @@ class VirtualHost:
         # What ends with its connection does not outlive the broker, and RabbitMQ says so.
         durable = durable and not exclusive
         resource = queue_text(name, self.name)
-        check_dead_letter_exchange(arguments, resource)
         actor.check_queue("configure", name)
         existing = self._queues.get(name)
         owner = actor.owner if exclusive else None
@@ -179,6 +178,7 @@ class VirtualHost:
             _check_same_queue(existing, durable, auto_delete, stored_arguments(arguments, self.profile))
             existing.used()
             return existing
+        check_dead_letter_exchange(arguments, resource)
         settings = read_settings(arguments, queue_type_of(arguments, resource), resource)
         queue = ClassicQueue(
             QueueProperties(

@@ -6,7 +6,7 @@ Rule 2: the expiration is taken off, and remembered in the entry: a dead letter 
 Rule 3: a message that would reach a queue it died in before, without having been rejected on the way, is dropped:
         it"""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,24 +38,53 @@ def text(value: str) -> Argument:
 
 
 def headers_after(message: Message, death: Death, profile: Profile) -> dict[str, Argument]:
-    """Make the header table of a message after a death."""
+    """Make the header table of a message after a death. RabbitMQ sorts a table that it changes."""
     headers = dict(message.headers)
-    if profile.trusts_only_own_deaths and not message.died:
+    tell = _told_by_3_x if profile.tells_deaths_as_3_x else _told_by_4_x
+    return dict(sorted(tell(headers, message, death).items()))
+
+
+def _told_by_4_x(headers: dict[str, Argument], message: Message, death: Death) -> dict[str, Argument]:
+    if not message.died:
         headers = {name: value for name, value in headers.items() if not name.startswith(_STORY)}
-    deaths = deaths_of(headers)
     entry = _entry(message, death, headers)
-    for at, earlier in enumerate(deaths):
-        if _is(earlier, death.queue, death.reason):
-            entry = _counted_up(earlier, entry)
-            del deaths[at]
-            break
-    headers[X_DEATH] = Argument("array", [Argument("table", dict(table)) for table in (entry, *deaths)])
-    story = {"reason": death.reason.value, "queue": death.queue, "exchange": message.exchange}
-    for word, value in story.items():
-        headers.setdefault(_FIRST + word, text(value))
-        if profile.tells_last_death:
-            headers[_LAST + word] = text(value)
-    return headers
+    deaths = deaths_of(headers)
+    earlier = _take_earlier(deaths, death)
+    if earlier is not None:
+        entry = _counted_up(earlier)
+    story = _story(message, death)
+    return (
+        _told(_FIRST, story)
+        | headers
+        | {X_DEATH: _array([_expiration(message) | entry if earlier is None else entry, *deaths])}
+        | _told(_LAST, story)
+    )
+
+
+def _told_by_3_x(headers: dict[str, Argument], message: Message, death: Death) -> dict[str, Argument]:
+    entry = _entry(message, death, headers) | _expiration(message)
+    known = headers.get(X_DEATH)
+    if known is None:
+        return headers | {X_DEATH: _array([entry])} | _told(_FIRST, _story(message, death))
+    if known.kind != "array":
+        return headers | {X_DEATH: _array([entry])}
+    deaths = deaths_of(headers)
+    earlier = _take_earlier(deaths, death)
+    if earlier is not None:
+        entry = _counted_up(earlier)
+    return headers | {X_DEATH: _array([dict(sorted(entry.items())), *reversed(deaths)])}
+
+
+def _story(message: Message, death: Death) -> dict[str, str]:
+    return {"reason": death.reason.value, "queue": death.queue, "exchange": message.exchange}
+
+
+def _told(when: str, story: Mapping[str, str]) -> dict[str, Argument]:
+    return {when + word: text(value) for word, value in story.items()}
+
+
+def _array(deaths: Iterable[Arguments]) -> Argument:
+    return Argument("array", [Argument("table", dict(entry)) for entry in deaths])
 
 
 def deaths_of(headers: Arguments) -> list[Arguments]:
@@ -77,7 +106,7 @@ def would_cycle(headers: Arguments, queue: str) -> bool:
 
 
 def _entry(message: Message, death: Death, headers: Arguments) -> dict[str, Argument]:
-    entry = {
+    return {
         "count": Argument("long", 1),
         "reason": text(death.reason.value),
         "queue": text(death.queue),
@@ -85,9 +114,10 @@ def _entry(message: Message, death: Death, headers: Arguments) -> dict[str, Argu
         "exchange": text(message.exchange),
         "routing-keys": Argument("array", [text(key) for key in (message.routing_key, *_carbon_copies(headers))]),
     }
-    if message.expiration_ms is not None:
-        entry["original-expiration"] = text(str(message.expiration_ms))
-    return entry
+
+
+def _expiration(message: Message) -> dict[str, Argument]:
+    return {} if message.expiration_ms is None else {"original-expiration": text(str(message.expiration_ms))}
 
 
 def _carbon_copies(headers: Arguments) -> list[str]:
@@ -97,7 +127,15 @@ def _carbon_copies(headers: Arguments) -> list[str]:
     return [str(key.value) for key in copies.value]
 
 
-def _counted_up(earlier: Arguments, entry: Mapping[str, Argument]) -> dict[str, Argument]:
+def _take_earlier(deaths: list[Arguments], death: Death) -> Arguments | None:
+    """Take the entry of an earlier death of the same kind out of the list."""
+    for at, earlier in enumerate(deaths):
+        if _is(earlier, death.queue, death.reason):
+            return deaths.pop(at)
+    return None
+
+
+def _counted_up(earlier: Arguments) -> dict[str, Argument]:
     """Keep the entry of an earlier death of the same kind, with one more in its count."""
     count = earlier.get("count")
     times = count.value if count is not None and isinstance(count.value, int) else 0

@@ -254,7 +254,7 @@ class Connection:
             at = self._receive_repeats(self._repeat, buffer, at, len(buffer))
         return self._receive_frames(buffer, at)
 
-    def _receive_frames(self, buffer: bytes, at: int) -> int:  # noqa: PLR0912 - the hot path, unrolled
+    def _receive_frames(self, buffer: bytes, at: int) -> int:  # noqa: PLR0912, PLR0915 - the hot path, unrolled
         end = len(buffer)
         memo = self._publish_memo
         channels = self._channels
