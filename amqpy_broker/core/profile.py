@@ -30,6 +30,8 @@ class Profile:
     # What is published in a transaction is routed at once, to names of queues. 3.x looks for the queues of these names
     # at the commit; 4.x looks at once, and refuses the commit when one has gone since.
     finds_tx_queues_at_commit: bool
+    # Mirrored queues, and what consumers could say about them, went with 4.0.
+    knows_mirrored_queues: bool
     # 3.x goes on with the x-death that a client sent, and turns the order of what it tells round with each death. 4.x
     # believes only what it wrote itself, and tells of the last death, too.
     tells_deaths_as_3_x: bool
@@ -51,6 +53,7 @@ _3_10: Final = Profile(
     headers_match_numbers_by_type=False,
     refuses_odd_delivery_modes=True,
     finds_tx_queues_at_commit=True,
+    knows_mirrored_queues=True,
     tells_deaths_as_3_x=True,
     protocol_headers=(
         b"AMQP\x00\x00\x09\x01",
@@ -74,6 +77,7 @@ _4_0: Final = Profile(
     headers_match_numbers_by_type=True,
     refuses_odd_delivery_modes=False,
     finds_tx_queues_at_commit=False,
+    knows_mirrored_queues=False,
     tells_deaths_as_3_x=False,
     protocol_headers=(b"AMQP\x00\x00\x09\x01", b"AMQP\x01\x01\x00\x09"),
 )

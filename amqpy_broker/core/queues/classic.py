@@ -310,6 +310,8 @@ class ClassicQueue(Queue):
 
     def _is_over_limit(self) -> bool:
         settings = self.settings
+        if settings.overflow is not Overflow.DROP_HEAD:
+            return False
         if settings.max_length is not None and len(self._ready) > settings.max_length:
             return True
         return settings.max_length_bytes is not None and self._ready_body_bytes > settings.max_length_bytes

@@ -120,18 +120,15 @@ class PriorityReady(Ready):
         raise AssertionError("messages are counted that are not there")
 
     def pop_expired(self, now_s: float) -> QueuedMessage | None:
-        """Take a message that has expired and is the first of its priority."""
-        for level in self._levels:
-            queued = level.pop_expired(now_s)
-            if queued is not None:
-                self._count -= 1
-                return queued
-        return None
+        """Take the first message of the highest priority that has any, if it has expired."""
+        return self.pop() if self.next_expiry_s <= now_s else None
 
     @property
     def next_expiry_s(self) -> float:
-        """When the first of the first messages expires."""
-        return min(level.next_expiry_s for level in self._levels)
+        """When the first message expires."""
+        if not self._count:
+            return float("inf")
+        return next(level for level in reversed(self._levels) if level).next_expiry_s
 
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""

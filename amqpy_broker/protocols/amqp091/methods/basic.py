@@ -5,15 +5,20 @@ from typing import Final
 from pamqp import commands
 
 from amqpy_broker.core.arguments import INTEGER_KINDS, Arguments
-from amqpy_broker.core.erlang_terms import format_p
+from amqpy_broker.core.erlang_terms import Atom, format_p
 from amqpy_broker.core.errors import NotAllowed, NotImplementedByBroker, PreconditionFailed
 from amqpy_broker.core.limits import CONSUMERS_PER_CHANNEL_MAX
+from amqpy_broker.core.profile import Profile
+from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.protocols.amqp091.channel import Channel
 from amqpy_broker.protocols.amqp091.codec import Method
 from amqpy_broker.protocols.amqp091.content import FramedMessage
 from amqpy_broker.protocols.amqp091.deliveries import ChannelConsumer, Fate
 from amqpy_broker.protocols.amqp091.methods.fields import fields, name
 from amqpy_broker.protocols.amqp091.publishes import Publish
+
+# What only stream queues know.
+_STREAM_ARGUMENTS: Final = ("x-stream-offset",)
 
 
 def qos(channel: Channel, method: Method) -> None:
@@ -47,7 +52,7 @@ def consume(channel: Channel, method: Method) -> None:
     if len(deliveries.consumers) >= CONSUMERS_PER_CHANNEL_MAX:
         raise NotAllowed(f"reached maximum ({CONSUMERS_PER_CHANNEL_MAX}) of consumers per channel")
     queue = channel.vhost.find_queue(queue_name, channel.session.actor)
-    _check_priority(method.arguments, str(queue))
+    _check_arguments(method.arguments, queue, channel.session.broker.profile)
     tag = tag or channel.session.broker.names.unique("amq.ctag-")
     consumer = ChannelConsumer(
         deliveries, tag, queue, no_ack=asked.no_ack, exclusive=asked.exclusive, arguments=method.arguments
@@ -59,11 +64,20 @@ def consume(channel: Channel, method: Method) -> None:
     consumer.resume_if_waiting()
 
 
-def _check_priority(arguments: Arguments, resource: str) -> None:
+def _check_arguments(arguments: Arguments, queue: Queue, profile: Profile) -> None:
     priority = arguments.get("x-priority")
     if priority is not None and priority.kind not in INTEGER_KINDS:
-        reason = format_p(f"expected integer, got {priority.kind}")
-        raise PreconditionFailed(f"invalid arg 'x-priority' for {resource}: {reason}")
+        raise _invalid("x-priority", queue, format_p(f"expected integer, got {priority.kind}"))
+    failover = arguments.get("x-cancel-on-ha-failover")
+    if failover is not None and profile.knows_mirrored_queues and failover.kind != "bool":
+        raise _invalid("x-cancel-on-ha-failover", queue, format_p((Atom("unacceptable_type"), Atom(failover.kind))))
+    for argument in _STREAM_ARGUMENTS:
+        if argument in arguments:
+            raise PreconditionFailed(f"invalid arg '{argument}' for {queue} of queue type rabbit_{queue.type}_queue")
+
+
+def _invalid(name: str, queue: Queue, reason: str) -> PreconditionFailed:
+    return PreconditionFailed(f"invalid arg '{name}' for {queue}: {reason}")
 
 
 def cancel(channel: Channel, method: Method) -> None:

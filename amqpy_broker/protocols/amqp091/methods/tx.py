@@ -36,18 +36,16 @@ def commit(channel: Channel, method: Method) -> None:
 
 
 def _publish(channel: Channel, pending: PendingPublish) -> bool:
-    """Hand a message to its queues; say whether all of them are still there."""
+    """Hand a message to its queues; say whether all of them have it."""
     message, queues = pending.message, pending.queues
     if channel.session.broker.profile.finds_tx_queues_at_commit:
         if message.exchange == DEFAULT_EXCHANGE:
             queues = channel.queues_for(message.publish, message)
         queues = tuple(queue for queue in queues if not queue.deleted)
-    for queue in queues:
-        if not queue.deleted:
-            queue.enqueue(message)
+    accepted = [not queue.deleted and queue.enqueue(message) for queue in queues]
     if not queues and message.publish.mandatory:
         channel.return_unroutable(message)
-    return not any(queue.deleted for queue in queues)
+    return all(accepted)
 
 
 def rollback(channel: Channel, method: Method) -> None:
