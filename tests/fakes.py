@@ -29,12 +29,15 @@ class FakeMessage(Message):
 
     __slots__ = (
         "_body",
+        "_correlation_id",
         "_exchange",
         "_expiration_ms",
         "_headers",
+        "_message_id",
         "_persistent",
         "_priority",
         "_routing_key",
+        "_timestamp_s",
         "memory_size",
         "reply_to",
     )
@@ -50,6 +53,9 @@ class FakeMessage(Message):
         expiration_ms: int | None = None,
         priority: int = 0,
         reply_to: str = "",
+        correlation_id: bytes | None = None,
+        message_id: bytes | None = None,
+        timestamp_s: int | None = None,
     ) -> None:
         self._body = body.encode()
         self._exchange = exchange
@@ -59,6 +65,9 @@ class FakeMessage(Message):
         self._expiration_ms = expiration_ms
         self._priority = priority
         self.reply_to = reply_to
+        self._correlation_id = correlation_id
+        self._message_id = message_id
+        self._timestamp_s = timestamp_s
         self.memory_size = len(self._body)
 
     def __repr__(self) -> str:
@@ -97,6 +106,18 @@ class FakeMessage(Message):
         return self._priority
 
     @property
+    def correlation_id(self) -> bytes | None:
+        return self._correlation_id
+
+    @property
+    def message_id(self) -> bytes | None:
+        return self._message_id
+
+    @property
+    def timestamp_s(self) -> int | None:
+        return self._timestamp_s
+
+    @property
     def body(self) -> bytes:
         return self._body
 
@@ -119,6 +140,9 @@ class FakeMessage(Message):
             expiration_ms=None if drop_expiration else self._expiration_ms,
             priority=self._priority,
             reply_to=self.reply_to if reply_to is None else reply_to,
+            correlation_id=self._correlation_id,
+            message_id=self._message_id,
+            timestamp_s=self._timestamp_s,
         )
 
 
@@ -274,9 +298,9 @@ def drained(queue: Queue) -> list[str]:
     return texts
 
 
-def a_vhost(profile: Profile | str = "4.0", name: str = "/") -> VirtualHost:
+def a_vhost(profile: Profile | str = "4.0", name: str = "/", clock: ManualClock | None = None) -> VirtualHost:
     profile = profile_named(profile) if isinstance(profile, str) else profile
-    return VirtualHost(name, profile, NameSource(seed=1), Timers(ManualClock()))
+    return VirtualHost(name, profile, NameSource(seed=1), Timers(clock or ManualClock()))
 
 
 def an_actor(name: str = "guest", permissions: Permissions | None = None, vhost: str = "/") -> Actor:
@@ -284,8 +308,14 @@ def an_actor(name: str = "guest", permissions: Permissions | None = None, vhost:
     return Actor(User(name, permissions={vhost: permissions or Permissions()}), vhost, owner=object())
 
 
-def an_exchange(exchange_type: str, name: str = "x", profile: str = "4.0", alternate: str | None = None) -> Exchange:
-    properties = ExchangeProperties(name, "/", profile_named(profile), alternate=alternate)
+def an_exchange(
+    exchange_type: str,
+    name: str = "x",
+    profile: str = "4.0",
+    alternate: str | None = None,
+    around: VirtualHost | None = None,
+) -> Exchange:
+    properties = ExchangeProperties(name, "/", profile_named(profile), around or a_vhost(profile), alternate=alternate)
     return EXCHANGE_TYPES[exchange_type](properties)
 
 
@@ -296,7 +326,7 @@ def bind(source: Exchange, destination: Destination, key: str = "", **values: ob
 
 def bind_with(source: Exchange, destination: Destination, key: str, values: Mapping[str, object]) -> Binding:
     binding = Binding(source.name, destination, key, arguments(values))
-    source.check_binding(binding.arguments)
+    source.check_binding(binding)
     source.add_binding(binding)
     return binding
 

@@ -54,6 +54,21 @@ class Message(ABC):
 
     @property
     @abstractmethod
+    def correlation_id(self) -> bytes | None:
+        """The property `correlation-id`."""
+
+    @property
+    @abstractmethod
+    def message_id(self) -> bytes | None:
+        """The property `message-id`."""
+
+    @property
+    @abstractmethod
+    def timestamp_s(self) -> int | None:
+        """The property `timestamp`, in seconds since 1970."""
+
+    @property
+    @abstractmethod
     def body(self) -> bytes:
         """The body, put together on demand."""
 

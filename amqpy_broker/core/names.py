@@ -37,6 +37,10 @@ class NameSource:
         # Uniqueness, not secrecy: an exclusive queue is guarded by its connection, not by its name.
         self._random: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
 
+    def new_random(self) -> random.Random:
+        """Make a generator of random numbers, which repeats with the seed."""
+        return random.Random(self._random.getrandbits(64))
+
     def unique(self, prefix: str) -> str:
         """Make a new name."""
         octets = self._random.getrandbits(128).to_bytes(16, "big")

@@ -35,6 +35,14 @@ class Profile:
     # 3.x goes on with the x-death that a client sent, and turns the order of what it tells round with each death. 4.x
     # believes only what it wrote itself, and tells of the last death, too.
     tells_deaths_as_3_x: bool
+    # 4.x takes text that is not ASCII for text when it prints a client's value.
+    prints_unicode: bool
+    # 3.x hashes a header's type with its value.
+    hashes_header_types: bool
+    # The largest weight of a binding to a consistent hash exchange; None is no limit.
+    hash_weight_max: int | None
+    # Exchange types that came later.
+    missing_exchange_types: frozenset[str]
     # Protocol headers that are taken for AMQP 0-9-1.
     protocol_headers: tuple[bytes, ...]
 
@@ -55,6 +63,10 @@ _3_10: Final = Profile(
     finds_tx_queues_at_commit=True,
     knows_mirrored_queues=True,
     tells_deaths_as_3_x=True,
+    prints_unicode=False,
+    hashes_header_types=True,
+    hash_weight_max=None,
+    missing_exchange_types=frozenset(("x-local-random",)),
     protocol_headers=(
         b"AMQP\x00\x00\x09\x01",
         b"AMQP\x01\x01\x00\x09",
@@ -79,6 +91,10 @@ _4_0: Final = Profile(
     finds_tx_queues_at_commit=False,
     knows_mirrored_queues=False,
     tells_deaths_as_3_x=False,
+    prints_unicode=True,
+    hashes_header_types=False,
+    hash_weight_max=None,
+    missing_exchange_types=frozenset(),
     protocol_headers=(b"AMQP\x00\x00\x09\x01", b"AMQP\x01\x01\x00\x09"),
 )
 

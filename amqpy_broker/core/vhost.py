@@ -6,17 +6,18 @@ rest, in RabbitMQ's order: the first refusal is the one that the client sees.
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from amqpy_broker.core.access import Actor
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments, check_equivalent, inequivalent
-from amqpy_broker.core.errors import AccessRefused, CommandInvalid, NotFound, PreconditionFailed, ResourceLocked
+from amqpy_broker.core.erlang_terms import Atom, format_p
+from amqpy_broker.core.errors import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.direct import DefaultExchange
-from amqpy_broker.core.exchanges.router import Routed, route
-from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED
+from amqpy_broker.core.exchanges.router import Routed, route, route_message
+from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED, find_exchange_type
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import (
     DEFAULT_EXCHANGE,
@@ -37,8 +38,6 @@ from amqpy_broker.core.timers import Timers
 
 logger = logging.getLogger(__name__)
 
-# Words that RabbitMQ knows from elsewhere, and tells so.
-_NO_EXCHANGE_TYPES: Final = frozenset(("", "default"))
 ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 
 
@@ -60,9 +59,11 @@ class VirtualHost:
         self._exclusive: dict[object, dict[Queue, None]] = {}
         # Bindings by where they lead, for when that is deleted.
         self._bindings_to: dict[Destination, list[Binding]] = {}
-        self._exchanges: dict[str, Exchange] = {DEFAULT_EXCHANGE: DefaultExchange(name, profile, self._queues)}
+        self.random = names.new_random()
+        self._exchanges: dict[str, Exchange] = {DEFAULT_EXCHANGE: DefaultExchange(name, profile, self, self._queues)}
         for exchange_name, exchange_type, internal in PREDECLARED:
-            self._add_exchange(exchange_type, ExchangeProperties(exchange_name, name, profile, True, False, internal))
+            properties = ExchangeProperties(exchange_name, name, profile, self, True, False, internal)
+            self._add_exchange(exchange_type, properties)
 
     @property
     def queues(self) -> Mapping[str, Queue]:
@@ -111,12 +112,7 @@ class VirtualHost:
         arguments: Arguments,
     ) -> None:
         """Create an exchange, or find that it is there and the same [exchange.declare]."""
-        kind = EXCHANGE_TYPES.get(exchange_type)
-        if kind is None:
-            adjective = "invalid" if exchange_type in _NO_EXCHANGE_TYPES else "unknown"
-            text = f"{adjective} exchange type '{exchange_type}'"
-            closes_connection = self.profile.unknown_exchange_type_closes_connection
-            raise CommandInvalid(text) if closes_connection else PreconditionFailed(text)
+        self.exchange_type(exchange_type)
         refuse_default_exchange(name)
         actor.check_exchange("configure", name)
         existing = self._exchanges.get(name)
@@ -125,7 +121,9 @@ class VirtualHost:
             alternate = self._alternate_for(actor, name, arguments)
             self._add_exchange(
                 exchange_type,
-                ExchangeProperties(name, self.name, self.profile, durable, auto_delete, internal, arguments, alternate),
+                ExchangeProperties(
+                    name, self.name, self.profile, self, durable, auto_delete, internal, arguments, alternate
+                ),
             )
             return
         _check_same_exchange(existing, exchange_type, durable, auto_delete, internal, arguments)
@@ -263,7 +261,7 @@ class VirtualHost:
         letter = message.edited(
             exchange=exchange.name, routing_key=key, headers=headers, drop_expiration=True, died=True
         )
-        for target in self.route(exchange, letter.routing_key, headers).queues:
+        for target in self.route_message(exchange, letter):
             if reason is Reason.REJECTED or not would_cycle(headers, target.name):
                 target.enqueue(letter)
 
@@ -280,7 +278,7 @@ class VirtualHost:
         source = self.find_exchange(exchange_name)
         # What is wrong with the arguments is said before anything about locks.
         if queue_name in self._queues:
-            source.check_binding(arguments)
+            source.check_binding(Binding(exchange_name, self._queues[queue_name], key, arguments))
         self._bind(source, self.find_queue(queue_name, actor), key, arguments)
 
     def unbind_queue(self, actor: Actor, queue_name: str, exchange_name: str, key: str, arguments: Arguments) -> None:
@@ -318,18 +316,36 @@ class VirtualHost:
             raise AccessRefused(f"cannot publish to internal {exchange}")
         return exchange
 
+    def exchange_type(self, name: str) -> type[Exchange]:
+        """Find an exchange type, or refuse as this version does."""
+        return find_exchange_type(name, self.profile)
+
     def route(self, exchange: Exchange, routing_key: str, headers: Arguments = NO_ARGUMENTS) -> Routed:
         """Find the queues that a message goes to."""
         return route(exchange, routing_key, headers, self._exchanges)
 
+    def route_message(self, exchange: Exchange, message: Message, more_keys: Sequence[str] = ()) -> tuple[Queue, ...]:
+        """Find the queues that this message goes to; on its way exchanges may keep it, or a copy."""
+        return route_message(exchange, message, self._exchanges, more_keys)
+
+    def send(self, exchange: Exchange, message: Message, more_keys: Sequence[str] = ()) -> bool:
+        """Hand a message to the queues that an exchange sends it to; False if there are none."""
+        queues = self.route_message(exchange, message, more_keys)
+        for queue in queues:
+            queue.enqueue(message)
+        return bool(queues)
+
     # --- steps ------------------------------------------------------------------------------------------------------
 
     def _add_exchange(self, exchange_type: str, properties: ExchangeProperties) -> None:
-        self._exchanges[properties.name] = EXCHANGE_TYPES[exchange_type](properties)
+        kind = EXCHANGE_TYPES[exchange_type]
+        kind.check_properties(properties)
+        self._exchanges[properties.name] = kind(properties)
         self.generation += 1
 
     def _drop_exchange(self, exchange: Exchange) -> None:
         del self._exchanges[exchange.name]
+        exchange.close()
         for binding in exchange.bindings:
             self._forget_binding_to(binding)
         self._drop_bindings_to(exchange)
@@ -360,11 +376,12 @@ class VirtualHost:
         actor.check_exchange("read", source)
 
     def _bind(self, source: Exchange, to: Destination, key: str, arguments: Arguments) -> None:
-        source.check_binding(arguments)
         binding = Binding(source.name, to, key, arguments)
+        source.check_binding(binding)
         if source.add_binding(binding):
             self._bindings_to.setdefault(to, []).append(binding)
             self.generation += 1
+            source.binding_added(binding)
 
     def _find_binding(self, source: str, to: Destination | None, key: str, arguments: Arguments) -> Binding | None:
         exchange = self._exchanges.get(source)
@@ -413,7 +430,8 @@ def _check_same_exchange(
     existing: Exchange, exchange_type: str, durable: bool, auto_delete: bool, internal: bool, arguments: Arguments
 ) -> None:
     for arg, received, current in (
-        ("type", exchange_type, existing.type),
+        # Atoms, to RabbitMQ: one with a hyphen in its name has quotes of its own.
+        ("type", format_p(Atom(exchange_type)), format_p(Atom(existing.type))),
         ("durable", _word(durable), _word(existing.durable)),
         ("auto_delete", _word(auto_delete), _word(existing.auto_delete)),
         ("internal", _word(internal), _word(existing.internal)),

@@ -112,7 +112,7 @@ class VhostMachine(RuleBasedStateMachine):
     @invariant()
     def a_route_that_holds_whatever_the_headers_does(self) -> None:
         for (exchange, key, _), route in self.routes.items():
-            if route.whatever_headers:
+            if route.for_any_message:
                 assert {self.routes[exchange, key, number] for number in range(len(HEADERS))} == {route}
 
     @invariant()

@@ -1,17 +1,40 @@
 """What every exchange has: properties, bindings and the question where a message goes."""
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from random import Random
+from typing import ClassVar, Protocol
 
-from amqpy_broker.core.arguments import Arguments
+from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
 from amqpy_broker.core.exchanges.bindings import Binding, Destination, identity
+from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import exchange_text
 from amqpy_broker.core.profile import Profile
+from amqpy_broker.core.timers import Timers
 
 # Destinations in the order they matched; a dict because a message reaches each of them once.
 Matched = dict[Destination, None]
+
+
+class Surroundings(Protocol):
+    """What exchanges need of the vhost around them."""
+
+    timers: Timers
+    # Repeats with the broker's seed.
+    random: Random
+
+    def send(self, exchange: "Exchange", message: Message, more_keys: Sequence[str] = ()) -> bool:
+        """Hand a message to the queues that an exchange sends it to; False if there are none."""
+        ...
+
+    def exchange_type(self, name: str) -> "type[Exchange]":
+        """Find an exchange type.
+
+        Raises:
+            AmqpError: there is none of that name.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +44,7 @@ class ExchangeProperties:
     name: str
     vhost: str
     profile: Profile
+    around: Surroundings
     durable: bool = False
     auto_delete: bool = False
     internal: bool = False
@@ -50,8 +74,6 @@ class Exchange(Destination):
     kind: ClassVar[str] = "exchange"
     # The type's name on the wire.
     type: ClassVar[str]
-    # False: the routing key alone decides, so that a route can be remembered.
-    looks_at_headers: ClassVar[bool] = False
 
     def __init__(self, properties: ExchangeProperties) -> None:
         self.name = properties.name
@@ -71,6 +93,11 @@ class Exchange(Destination):
     def bindings(self) -> Iterable[Binding]:
         """The bindings that start here, oldest first."""
         return self._bindings.values()
+
+    @property
+    def decides_for_each_message(self) -> bool:
+        """Whether more than the routing key decides, so that no route can be remembered."""
+        return False
 
     @property
     def in_use(self) -> bool:
@@ -94,16 +121,54 @@ class Exchange(Destination):
         del self._bindings[binding.identity]
         self._unindex(binding)
 
-    def check_binding(self, arguments: Arguments) -> None:
-        """Refuse arguments that this type cannot bind with.
+    @classmethod
+    def check_properties(cls, properties: ExchangeProperties) -> None:
+        """Refuse what no exchange of this type can be declared with.
+
+        Raises:
+            AmqpError: with RabbitMQ's text.
+        """
+
+    def check_binding(self, binding: Binding) -> None:
+        """Refuse a binding that this type cannot have.
 
         Raises:
             PreconditionFailed: with RabbitMQ's text.
         """
 
+    def binding_added(self, binding: Binding) -> None:
+        """Do what a new binding brings with it, now that it is there."""
+
+    def close(self) -> None:
+        """End as an exchange that is deleted."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory held by the messages that the exchange keeps."""
+        return 0
+
     @abstractmethod
     def route(self, routing_key: str, headers: Arguments, matched: Matched) -> None:
         """Add to `matched` every destination that a message with this routing key and these headers goes to."""
+
+    def route_keys(self, keys: Sequence[str], matched: Matched) -> None:
+        """Route a message with several routing keys (https://www.rabbitmq.com/docs/sender-selected)."""
+        for key in keys:
+            self.route(key, NO_ARGUMENTS, matched)
+
+    def route_message(self, message: Message, keys: Sequence[str], matched: Matched) -> bool:
+        """Route a message by itself: asked only of exchanges that decide for each message.
+
+        Args:
+            message: it, with its headers and properties.
+            keys: its routing keys; the first is its own.
+            matched: takes the destinations.
+
+        Returns:
+            True when the exchange keeps the message, so that nobody shall look for another way for it.
+        """
+        self.route(message.routing_key, message.headers, matched)
+        return False
 
     @abstractmethod
     def _index(self, binding: Binding) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from amqpy_broker.core.arguments import Arguments
-from amqpy_broker.core.exchanges.base import DestinationCounts, Exchange, ExchangeProperties, Matched
+from amqpy_broker.core.exchanges.base import DestinationCounts, Exchange, ExchangeProperties, Matched, Surroundings
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.names import DEFAULT_EXCHANGE
 from amqpy_broker.core.profile import Profile
@@ -44,8 +44,8 @@ class DefaultExchange(Exchange):
 
     type: ClassVar[str] = "direct"
 
-    def __init__(self, vhost: str, profile: Profile, queues: Mapping[str, Destination]) -> None:
-        super().__init__(ExchangeProperties(DEFAULT_EXCHANGE, vhost, profile, durable=True))
+    def __init__(self, vhost: str, profile: Profile, around: Surroundings, queues: Mapping[str, Destination]) -> None:
+        super().__init__(ExchangeProperties(DEFAULT_EXCHANGE, vhost, profile, around, durable=True))
         self._queues = queues
 
     def route(self, routing_key: str, headers: Arguments, matched: Matched) -> None:

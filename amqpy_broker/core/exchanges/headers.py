@@ -50,15 +50,19 @@ class HeadersExchange(Exchange):
     __slots__ = ("_conditions",)
 
     type: ClassVar[str] = "headers"
-    looks_at_headers: ClassVar[bool] = True
 
     def __init__(self, properties: ExchangeProperties) -> None:
         super().__init__(properties)
         self._conditions: dict[int, _Condition] = {}
 
-    def check_binding(self, arguments: Arguments) -> None:
+    @property
+    def decides_for_each_message(self) -> bool:
+        """Always: the headers decide."""
+        return True
+
+    def check_binding(self, binding: Binding) -> None:
         """Refuse an `x-match` that is none of the four words."""
-        mode = arguments.get(MATCH_ARGUMENT)
+        mode = binding.arguments.get(MATCH_ARGUMENT)
         if mode is None:
             return
         if mode.kind != "longstr":

@@ -6,11 +6,12 @@ Rule 3: an exchange that finds no destination hands the message to its alternate
         (https://www.rabbitmq.com/docs/ae).
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from amqpy_broker.core.arguments import Arguments
 from amqpy_broker.core.exchanges.base import Exchange, Matched
+from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import Queue
 
 
@@ -18,33 +19,61 @@ class Routed(NamedTuple):
     """Where a message goes, and whether the same holds for any message with the same routing key."""
 
     queues: tuple[Queue, ...]
-    whatever_headers: bool
+    for_any_message: bool
+
+
+# Asks one exchange where to go on; True when it keeps the message.
+_Step: TypeAlias = Callable[[Exchange, Matched], bool]
 
 
 def route(exchange: Exchange, routing_key: str, headers: Arguments, exchanges: Mapping[str, Exchange]) -> Routed:
-    """Follow the bindings from `exchange` to queues."""
+    """Follow the bindings from `exchange` to queues, without a message: nothing is kept, and nothing remembered."""
+
+    def step(current: Exchange, matched: Matched) -> bool:
+        current.route(routing_key, headers, matched)
+        return False
+
+    return _follow(exchange, step, exchanges)
+
+
+def route_message(
+    exchange: Exchange, message: Message, exchanges: Mapping[str, Exchange], more_keys: Sequence[str] = ()
+) -> tuple[Queue, ...]:
+    """Follow the bindings from `exchange` to the queues of this message; `more_keys` are those beside its own."""
+    keys = (message.routing_key, *more_keys)
+
+    def step(current: Exchange, matched: Matched) -> bool:
+        if current.decides_for_each_message:
+            return current.route_message(message, keys, matched)
+        current.route_keys(keys, matched)
+        return False
+
+    return _follow(exchange, step, exchanges).queues
+
+
+def _follow(exchange: Exchange, step: _Step, exchanges: Mapping[str, Exchange]) -> Routed:
     queues: dict[Queue, None] = {}
     visited = {exchange}
     to_visit = [exchange]
-    whatever_headers = True
+    for_any_message = True
     while to_visit:
         current = to_visit.pop()
-        if current.looks_at_headers:
-            whatever_headers = False
-        for destination in _step(current, routing_key, headers, exchanges):
+        if current.decides_for_each_message:
+            for_any_message = False
+        for destination in _next(current, step, exchanges):
             if isinstance(destination, Queue):
                 queues[destination] = None
             elif isinstance(destination, Exchange) and destination not in visited:
                 visited.add(destination)
                 to_visit.append(destination)
-    return Routed(tuple(queues), whatever_headers)
+    return Routed(tuple(queues), for_any_message)
 
 
-def _step(exchange: Exchange, routing_key: str, headers: Arguments, exchanges: Mapping[str, Exchange]) -> Matched:
+def _next(exchange: Exchange, step: _Step, exchanges: Mapping[str, Exchange]) -> Matched:
     matched: Matched = {}
-    exchange.route(routing_key, headers, matched)
+    kept = step(exchange, matched)
     # An empty name is not the default exchange here: RabbitMQ finds nothing under it.
-    if not matched and exchange.alternate:
+    if not matched and not kept and exchange.alternate:
         alternate = exchanges.get(exchange.alternate)
         if alternate is not None:
             matched[alternate] = None

@@ -292,7 +292,7 @@ class Channel:
         if message.header.suspect:
             self._check(message.header)
         queues = publish.queues
-        return self._route_by_headers(publish, message) if queues is None else queues
+        return self._route_by_itself(publish, message) if queues is None else queues
 
     def route_repeats(self, publish: Publish, header: ContentHeader) -> tuple[Queue, ...] | None:
         """Find the queues of any message with this publish and header; None if each must be looked at by itself.
@@ -335,13 +335,12 @@ class Channel:
         if claimed != user:
             raise PreconditionFailed(f"user_id property set to '{claimed}' but authenticated user was '{user}'")
 
-    def _route_by_headers(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
+    def _route_by_itself(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
         assert publish.exchange is not None
         try:
-            headers = message.headers
+            return self.vhost.route_message(publish.exchange, message)
         except MalformedTable:
             raise InternalError("") from None
-        return self.vhost.route(publish.exchange, publish.routing_key, headers).queues
 
     def return_unroutable(self, message: FramedMessage) -> None:
         """Return an unroutable message to its publisher [basic.publish.mandatory]."""

@@ -142,8 +142,11 @@ class ContentHeader:
         return self._expiration_ms
 
 
+_CORRELATION_ID_AT: Final = 5
 _REPLY_TO_AT: Final = 6
 _EXPIRATION_AT: Final = 7
+_MESSAGE_ID_AT: Final = 8
+_TIMESTAMP_AT: Final = 9
 _USER_ID_AT: Final = 11
 _PLANS: dict[int, tuple[tuple[int, int], ...]] = {}
 
@@ -237,6 +240,26 @@ class FramedMessage(Message):
     def priority(self) -> int:
         """The property `priority`; 0 if there is none."""
         return self.header.priority
+
+    @property
+    def correlation_id(self) -> bytes | None:
+        """The property `correlation-id`."""
+        return self._text_property(_CORRELATION_ID_AT)
+
+    @property
+    def message_id(self) -> bytes | None:
+        """The property `message-id`."""
+        return self._text_property(_MESSAGE_ID_AT)
+
+    @property
+    def timestamp_s(self) -> int | None:
+        """The property `timestamp`, in seconds since 1970."""
+        octets = _property_values(self.properties).get(_TIMESTAMP_AT)
+        return None if octets is None else int.from_bytes(octets, "big")
+
+    def _text_property(self, index: int) -> bytes | None:
+        octets = _property_values(self.properties).get(index)
+        return None if octets is None else octets[1:]
 
     @property
     def body(self) -> bytes:

@@ -39,7 +39,7 @@ class Publish:
         # How basic.deliver ends: exchange, routing key, end of frame.
         self.address = short_string(exchange_name) + short_string(routing_key) + END_OCTET
         self.exchange: Exchange | None = None
-        # None: the headers decide, so each message is routed by itself.
+        # None: more than the routing key decides, so each message is routed by itself.
         self.queues: tuple[Queue, ...] | None = None
         # Whether a message with this publish may be returned, or refused by a queue.
         self.may_fail = True
@@ -56,7 +56,7 @@ class Publish:
             raise NotImplementedByBroker("immediate=true")
         exchange = self.exchange = vhost.exchange_for_publish(actor, self.exchange_name)
         routed = vhost.route(exchange, self.routing_key)
-        self.queues = routed.queues if routed.whatever_headers else None
+        self.queues = routed.queues if routed.for_any_message else None
         self.may_fail = (self.mandatory and not routed.queues) or any(
             queue.settings.may_reject for queue in routed.queues
         )

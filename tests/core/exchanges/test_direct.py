@@ -4,7 +4,7 @@ import pytest
 
 from amqpy_broker.core.exchanges.direct import DefaultExchange
 from amqpy_broker.core.profile import profile_named
-from tests.fakes import FakeDestination, an_exchange, bind, matched_by
+from tests.fakes import FakeDestination, a_vhost, an_exchange, bind, matched_by
 
 
 def test_a_message_goes_where_the_binding_key_equals_its_routing_key() -> None:
@@ -52,7 +52,7 @@ def test_bindings_that_differ_in_arguments_only_lead_there_until_the_last_is_gon
 
 def test_the_default_exchange_finds_a_queue_by_its_name() -> None:
     queues = {"q": FakeDestination("q"), "": FakeDestination("nameless")}
-    default = DefaultExchange("/", profile_named("4.0"), queues)
+    default = DefaultExchange("/", profile_named("4.0"), a_vhost(), queues)
 
     assert matched_by(default, "q") == ["q"]
     assert matched_by(default, "other") == []
@@ -60,7 +60,7 @@ def test_the_default_exchange_finds_a_queue_by_its_name() -> None:
 
 def test_the_default_exchange_follows_what_is_declared_and_deleted() -> None:
     queues: dict[str, FakeDestination] = {}
-    default = DefaultExchange("/", profile_named("4.0"), queues)
+    default = DefaultExchange("/", profile_named("4.0"), a_vhost(), queues)
 
     queues["q"] = FakeDestination("q")
     assert matched_by(default, "q") == ["q"]
@@ -69,4 +69,4 @@ def test_the_default_exchange_follows_what_is_declared_and_deleted() -> None:
 
 
 def test_the_default_exchange_is_called_amq_default_in_texts() -> None:
-    assert str(DefaultExchange("/", profile_named("4.0"), {})) == "exchange 'amq.default' in vhost '/'"
+    assert str(DefaultExchange("/", profile_named("4.0"), a_vhost(), {})) == "exchange 'amq.default' in vhost '/'"

@@ -148,11 +148,11 @@ def test_an_exchange_that_found_an_exchange_has_found_a_destination() -> None:
 
 def test_a_route_holds_whatever_the_headers_unless_a_headers_exchange_was_asked() -> None:
     x, y = an_exchange("fanout", "x"), an_exchange("headers", "y")
-    assert route(x, "k", {}, {}).whatever_headers
-    assert not route(y, "k", {}, {}).whatever_headers
+    assert route(x, "k", {}, {}).for_any_message
+    assert not route(y, "k", {}, {}).for_any_message
 
     bind(x, y)
-    assert not route(x, "k", {}, {}).whatever_headers
+    assert not route(x, "k", {}, {}).for_any_message
 
 
 def test_a_headers_exchange_behind_an_alternate_counts_too() -> None:

@@ -3,11 +3,16 @@
 import pytest
 
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
-from tests.fakes import a_vhost
+from tests.fakes import a_vhost, an_exchange
 
 
 def test_the_types_of_the_specification_and_of_rabbitmq_are_there() -> None:
-    assert set(EXCHANGE_TYPES) == {"direct", "fanout", "topic", "headers"}
+    assert set(EXCHANGE_TYPES) == {
+        "direct",
+        "fanout",
+        "headers",
+        "topic",
+    }
 
 
 @pytest.mark.parametrize("exchange_type", EXCHANGE_TYPES)
@@ -15,8 +20,9 @@ def test_a_type_is_registered_under_its_own_name(exchange_type: str) -> None:
     assert EXCHANGE_TYPES[exchange_type].type == exchange_type
 
 
-def test_only_the_headers_exchange_looks_at_headers() -> None:
-    assert [name for name, kind in EXCHANGE_TYPES.items() if kind.looks_at_headers] == ["headers"]
+@pytest.mark.parametrize("exchange_type", ["direct", "fanout", "topic"])
+def test_where_the_routing_key_decides_a_route_can_be_remembered(exchange_type: str) -> None:
+    assert not an_exchange(exchange_type).decides_for_each_message
 
 
 def test_a_vhost_begins_with_rabbitmqs_exchanges() -> None:
