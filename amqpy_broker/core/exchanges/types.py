@@ -4,9 +4,11 @@ from typing import Final
 
 from amqpy_broker.core.errors import CommandInvalid, PreconditionFailed
 from amqpy_broker.core.exchanges.base import Exchange
+from amqpy_broker.core.exchanges.consistent_hash import ConsistentHashExchange
 from amqpy_broker.core.exchanges.direct import DirectExchange
 from amqpy_broker.core.exchanges.fanout import FanoutExchange
 from amqpy_broker.core.exchanges.headers import HeadersExchange
+from amqpy_broker.core.exchanges.modulus_hash import ModulusHashExchange
 from amqpy_broker.core.exchanges.topic import TopicExchange
 from amqpy_broker.core.profile import Profile
 
@@ -17,6 +19,8 @@ EXCHANGE_TYPES: Final[dict[str, type[Exchange]]] = {
         FanoutExchange,
         TopicExchange,
         HeadersExchange,
+        ConsistentHashExchange,
+        ModulusHashExchange,
     )
 }
 # Words that RabbitMQ knows from elsewhere, and tells so.

@@ -12,6 +12,8 @@ def test_the_types_of_the_specification_and_of_rabbitmq_are_there() -> None:
         "fanout",
         "headers",
         "topic",
+        "x-consistent-hash",
+        "x-modulus-hash",
     }
 
 
@@ -20,7 +22,7 @@ def test_a_type_is_registered_under_its_own_name(exchange_type: str) -> None:
     assert EXCHANGE_TYPES[exchange_type].type == exchange_type
 
 
-@pytest.mark.parametrize("exchange_type", ["direct", "fanout", "topic"])
+@pytest.mark.parametrize("exchange_type", ["direct", "fanout", "topic", "x-consistent-hash", "x-modulus-hash"])
 def test_where_the_routing_key_decides_a_route_can_be_remembered(exchange_type: str) -> None:
     assert not an_exchange(exchange_type).decides_for_each_message
 
