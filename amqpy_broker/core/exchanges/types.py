@@ -9,6 +9,7 @@ from amqpy_broker.core.exchanges.direct import DirectExchange
 from amqpy_broker.core.exchanges.fanout import FanoutExchange
 from amqpy_broker.core.exchanges.headers import HeadersExchange
 from amqpy_broker.core.exchanges.modulus_hash import ModulusHashExchange
+from amqpy_broker.core.exchanges.random import LocalRandomExchange, RandomExchange
 from amqpy_broker.core.exchanges.topic import TopicExchange
 from amqpy_broker.core.profile import Profile
 
@@ -21,6 +22,8 @@ EXCHANGE_TYPES: Final[dict[str, type[Exchange]]] = {
         HeadersExchange,
         ConsistentHashExchange,
         ModulusHashExchange,
+        RandomExchange,
+        LocalRandomExchange,
     )
 }
 # Words that RabbitMQ knows from elsewhere, and tells so.
