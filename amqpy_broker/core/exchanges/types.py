@@ -10,6 +10,7 @@ from amqpy_broker.core.exchanges.fanout import FanoutExchange
 from amqpy_broker.core.exchanges.headers import HeadersExchange
 from amqpy_broker.core.exchanges.modulus_hash import ModulusHashExchange
 from amqpy_broker.core.exchanges.random import LocalRandomExchange, RandomExchange
+from amqpy_broker.core.exchanges.recent_history import RecentHistoryExchange
 from amqpy_broker.core.exchanges.topic import TopicExchange
 from amqpy_broker.core.profile import Profile
 
@@ -24,6 +25,7 @@ EXCHANGE_TYPES: Final[dict[str, type[Exchange]]] = {
         ModulusHashExchange,
         RandomExchange,
         LocalRandomExchange,
+        RecentHistoryExchange,
     )
 }
 # Words that RabbitMQ knows from elsewhere, and tells so.

@@ -16,6 +16,7 @@ def test_the_types_of_the_specification_and_of_rabbitmq_are_there() -> None:
         "x-local-random",
         "x-modulus-hash",
         "x-random",
+        "x-recent-history",
     }
 
 
