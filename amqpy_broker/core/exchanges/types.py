@@ -5,6 +5,7 @@ from typing import Final
 from amqpy_broker.core.errors import CommandInvalid, PreconditionFailed
 from amqpy_broker.core.exchanges.base import Exchange
 from amqpy_broker.core.exchanges.consistent_hash import ConsistentHashExchange
+from amqpy_broker.core.exchanges.delayed_message import DelayedMessageExchange
 from amqpy_broker.core.exchanges.direct import DirectExchange
 from amqpy_broker.core.exchanges.fanout import FanoutExchange
 from amqpy_broker.core.exchanges.headers import HeadersExchange
@@ -26,6 +27,7 @@ EXCHANGE_TYPES: Final[dict[str, type[Exchange]]] = {
         RandomExchange,
         LocalRandomExchange,
         RecentHistoryExchange,
+        DelayedMessageExchange,
     )
 }
 # Words that RabbitMQ knows from elsewhere, and tells so.

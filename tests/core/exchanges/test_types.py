@@ -13,6 +13,7 @@ def test_the_types_of_the_specification_and_of_rabbitmq_are_there() -> None:
         "headers",
         "topic",
         "x-consistent-hash",
+        "x-delayed-message",
         "x-local-random",
         "x-modulus-hash",
         "x-random",
