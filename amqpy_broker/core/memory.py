@@ -33,7 +33,7 @@ class Memory:
     @property
     def used_bytes(self) -> int:
         """Memory held by messages, ready and unacknowledged."""
-        return sum(queue.memory_bytes for vhost in self._vhosts.values() for queue in vhost.queues.values())
+        return sum(vhost.memory_bytes for vhost in self._vhosts.values())
 
     def note_read(self, count: int) -> None:
         """Learn that so many octets came in, which may have become messages."""

@@ -40,8 +40,8 @@ class User:
     permissions: dict[str, Permissions] = field(default_factory=dict)
 
     def has_password(self, password: str) -> bool:
-        """Say whether this is the user's password, in constant time."""
-        if self.password_hash is None:
+        """Say whether this is the user's password, in constant time. An empty one never is."""
+        if self.password_hash is None or not password:
             return False
         salt = self.password_hash[:_SALT_BYTES]
         return hmac.compare_digest(self.password_hash, hash_password(password, salt))

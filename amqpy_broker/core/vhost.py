@@ -49,6 +49,8 @@ class VirtualHost:
         self.profile = profile
         self.timers = timers
         self._names = names
+        # Deleted queues of which messages are still unacknowledged.
+        self._orphaned: list[Queue] = []
         # Messages that died and are still to be published, in the order of their deaths.
         self._dead: deque[tuple[Queue, Message, Reason]] = deque()
         self._burying = False
@@ -74,6 +76,12 @@ class VirtualHost:
     def exchanges(self) -> Mapping[str, Exchange]:
         """All exchanges by name."""
         return self._exchanges
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory held by messages, those of deleted queues too as long as consumers have them."""
+        self._orphaned = [queue for queue in self._orphaned if queue.memory_bytes]
+        return sum(queue.memory_bytes for queues in (self._queues.values(), self._orphaned) for queue in queues)
 
     # --- look-ups ---------------------------------------------------------------------------------------------------
 
@@ -209,6 +217,8 @@ class VirtualHost:
             return []
         consumers = queue.close()
         del self._queues[queue.name]
+        if queue.unacked_count:
+            self._orphaned.append(queue)
         if queue.owner is not None:
             self._exclusive[queue.owner].pop(queue)
         self._drop_bindings_to(queue)

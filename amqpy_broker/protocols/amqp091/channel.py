@@ -112,7 +112,7 @@ class Channel:
         # The content being received: its publish, its header, its frames so far.
         self.publishing: Publish | None = None
         self._header: ContentHeader | None = None
-        self._frames: list[bytes] = []
+        self._frames: list[bytes | memoryview] = []
         self._missing_bytes = 0
 
     # --- what methods need ------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Channel:
         self._missing_bytes = header.body_size
         self._keep(frame)
 
-    def receive_body(self, payload_size: int, frame: bytes) -> None:
+    def receive_body(self, payload_size: int, frame: bytes | memoryview) -> None:
         """Take a body frame of a content."""
         if self.publishing is None:
             raise UnexpectedFrame("expected method frame, got non method frame instead")
@@ -207,7 +207,7 @@ class Channel:
             return UnexpectedFrame("expected content body, got non content body frame instead")
         return UnexpectedFrame(f"expected content header for class {BASIC}, got non content header frame instead")
 
-    def _keep(self, frame: bytes) -> None:
+    def _keep(self, frame: bytes | memoryview) -> None:
         """Keep a frame of a content that is not complete; what is too large anyway is read, but not kept."""
         header = self._header
         assert header is not None

@@ -79,6 +79,7 @@ _ACK: Final = Struct(">QBB")
 _ACK_SIZE: Final = 13
 _ACK_FRAME_SIZE: Final = _ACK_SIZE + ENVELOPE_SIZE
 _ACK_TAG_AT: Final = HEAD_SIZE + len(_ACK_START)
+_LARGE_FRAME_BYTES: Final = 8192
 _UNKNOWN_FRAME: Final = Atom("unknown_frame")
 _NEVER: Final = float("inf")
 _CHANNEL_OPEN: Final = commands.Channel.Open.index
@@ -279,7 +280,11 @@ class Connection:
                     self._fail(refusal, 0)
                 size_max = self._frame_size_max
             elif frame_type != METHOD:
-                self._receive_content(channel, frame_type, buffer[start:at])
+                # A large frame is copied once, when its content is put together. It must be a large part of what was
+                # read, too: the view keeps all of that alive.
+                is_large = size >= _LARGE_FRAME_BYTES and size * 4 >= end
+                frame = memoryview(buffer)[start:at] if is_large else buffer[start:at]
+                self._receive_content(channel, frame_type, frame)
             elif channel.publishing is not None:
                 self._fail(channel.expected_content(), _PUBLISH)
             else:
@@ -384,19 +389,19 @@ class Connection:
             self._publish_memo[payload] = publish
         return publish
 
-    def _receive_content(self, channel: Channel, frame_type: int, frame: bytes) -> None:
+    def _receive_content(self, channel: Channel, frame_type: int, frame: bytes | memoryview) -> None:
         """Take a frame that is no method on an open channel."""
         index = _PUBLISH if channel.publishing is not None else 0
         try:
             if frame_type == BODY:
                 channel.receive_body(len(frame) - ENVELOPE_SIZE, frame)
                 return
-            payload = frame[HEAD_SIZE:-1]
+            payload = bytes(frame[HEAD_SIZE:-1])
             if not is_complete(frame_type, payload):
                 raise bad_frame(frame_type, payload, _UNKNOWN_FRAME)
             if frame_type != HEADER:
                 raise unexpected_frame(frame_type, payload)
-            channel.receive_header(payload, frame)
+            channel.receive_header(payload, bytes(frame))
         except AmqpError as refusal:
             self._refuse(channel, refusal, index)
 

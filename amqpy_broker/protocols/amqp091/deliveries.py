@@ -55,6 +55,7 @@ class Deliveries:
         "channel",
         "consumers",
         "global_prefetch_count",
+        "got_count",
         "last_tag",
         "notifies_cancel",
         "output",
@@ -76,19 +77,20 @@ class Deliveries:
         # What the next consumers may have unacknowledged, and what all of them together may; 0 is no limit.
         self.prefetch_count = 0
         self.global_prefetch_count = 0
+        # Unacknowledged ones that were asked for with basic.get.
+        self.got_count = 0
 
     @property
     def full(self) -> bool:
         """Whether the channel's own prefetch count is used up."""
-        return 0 < self.global_prefetch_count <= len(self.unacked)
+        return 0 < self.global_prefetch_count <= len(self.unacked) - self.got_count
 
     def hand_out(self, queued: QueuedMessage | None) -> int:
         """Give the next tag to a delivery; one that needs no acknowledgement is not kept."""
         self.last_tag += 1
         if queued is not None:
             self.unacked[self.last_tag] = queued
-            if self.full:
-                self.pause_all_but(None)
+            self.got_count += 1
         return self.last_tag
 
     # --- acknowledgements -------------------------------------------------------------------------------------------
@@ -128,7 +130,9 @@ class Deliveries:
             raise unknown_tag(tag)
         queued.queue.settle(queued)
         consumer = queued.consumer
-        if consumer is not None:
+        if consumer is None:
+            self.got_count -= 1
+        else:
             consumer.unacked_count -= 1
             if consumer.waiting:
                 consumer.resume_if_waiting()
@@ -164,10 +168,11 @@ class Deliveries:
         """Undo `take`: the deliveries are unacknowledged again, in their places."""
         self.unacked = dict(sorted([*self.unacked.items(), *deliveries]))
 
-    @staticmethod
-    def _count_down(holders: Iterable[Consumer | None]) -> None:
+    def _count_down(self, holders: Iterable[Consumer | None]) -> None:
         for consumer in holders:
-            if consumer is not None:
+            if consumer is None:
+                self.got_count -= 1
+            else:
                 consumer.unacked_count -= 1
 
     def _resume(self, holders: Iterable[Consumer | None]) -> None:
@@ -183,20 +188,26 @@ class Deliveries:
             consumer.resume_if_waiting()
 
     def pause_all_but(self, asked: ChannelConsumer | None) -> None:
-        """Let every consumer wait that needs acknowledgements: the channel's own prefetch count is used up.
+        """Let every consumer wait, those that do not acknowledge too: the channel's own prefetch count is used up.
 
         The one that was just asked says so itself.
         """
         for consumer in self.consumers.values():
-            if consumer is not asked and not consumer.no_ack:
+            if consumer is not asked:
                 consumer.queue.pause(consumer)
 
     # --- consumers --------------------------------------------------------------------------------------------------
+
+    def add_consumer(self, consumer: ChannelConsumer) -> None:
+        """Take in a consumer that its queue has accepted."""
+        self.consumers[consumer.tag] = consumer
+        self.output.consumers[consumer] = None
 
     def remove_consumer(self, tag: str) -> ChannelConsumer | None:
         """Take a consumer from its queue and from the channel; what it has unacknowledged stays."""
         consumer = self.consumers.pop(tag, None)
         if consumer is not None:
+            self.output.forget(consumer)
             consumer.queue.remove_consumer(consumer)
         return consumer
 
@@ -239,10 +250,9 @@ class ChannelConsumer(Consumer):
         if self._output.congested:
             self._output.park(self)
             return False
-        if self.no_ack:
-            return True
-        own_room = not self.prefetch_count or self.unacked_count < self.prefetch_count
-        return own_room and not self._deliveries.full
+        if self._deliveries.full:
+            return False
+        return not self.prefetch_count or self.unacked_count < self.prefetch_count
 
     def deliver(self, message: Message, redelivered: bool, queued: QueuedMessage | None) -> bool:
         """Send a delivery; say whether there is room for another."""
@@ -259,7 +269,7 @@ class ChannelConsumer(Consumer):
         pieces += (self._heads[len(address)], _pack_tag(tag, redelivered), address, frames)
         output.size = size = output.size + frames_size + _HEAD_BYTES
         if size > HIGH_WATERMARK_BYTES:
-            output.park(self)
+            output.congest(self)
         if queued is None:
             return size <= HIGH_WATERMARK_BYTES
         deliveries.unacked[tag] = queued
@@ -273,6 +283,7 @@ class ChannelConsumer(Consumer):
         """Learn that the queue is gone, and say so if the client understands it."""
         deliveries = self._deliveries
         deliveries.consumers.pop(self.tag, None)
+        self._output.forget(self)
         if deliveries.notifies_cancel:
             self._output.write(method_frame(deliveries.channel, commands.Basic.Cancel, self.tag, True))
 

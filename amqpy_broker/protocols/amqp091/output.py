@@ -21,12 +21,14 @@ HIGH_WATERMARK_BYTES: Final = OUTPUT_HIGH_WATERMARK_BYTES
 class Output:
     """Pieces of bytes on their way out. The delivery path appends to `pieces` itself, and counts in `size`."""
 
-    __slots__ = ("_parked", "pieces", "size", "wake")
+    __slots__ = ("_parked", "consumers", "pieces", "size", "wake")
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self.pieces: list[bytes] = []
         self.size = 0
         self.wake = wake
+        # All consumers of the connection, and those that wait for the writer.
+        self.consumers: dict[Consumer, None] = {}
         self._parked: dict[Consumer, None] = {}
 
     @property
@@ -40,6 +42,18 @@ class Output:
             self.wake()
         self.pieces.append(octets)
         self.size += len(octets)
+
+    def congest(self, asked: Consumer) -> None:
+        """Let every consumer of the connection wait for the writer; the one just asked says so itself."""
+        for consumer in self.consumers:
+            self._parked[consumer] = None
+            if consumer is not asked:
+                consumer.queue.pause(consumer)
+
+    def forget(self, consumer: Consumer) -> None:
+        """Let a consumer go."""
+        self.consumers.pop(consumer, None)
+        self._parked.pop(consumer, None)
 
     def park(self, consumer: Consumer) -> None:
         """Remember a consumer that found the connection congested."""

@@ -58,7 +58,7 @@ def consume(channel: Channel, method: Method) -> None:
         deliveries, tag, queue, no_ack=asked.no_ack, exclusive=asked.exclusive, arguments=method.arguments
     )
     queue.add_consumer(consumer)
-    deliveries.consumers[tag] = consumer
+    deliveries.add_consumer(consumer)
     if not asked.nowait:
         channel.reply(commands.Basic.ConsumeOk, tag)
     consumer.resume_if_waiting()
