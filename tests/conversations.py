@@ -30,6 +30,9 @@ EXCHANGES = ("", "amq.direct", "amq.fanout", "amq.headers", "x0", "x1")
 # And small bodies keep the output below its watermark, which would make it matter when it is taken.
 BODY_SIZES = (0, 1, 2, 100, 4_088, 4_089, 9_000)
 
+# The last queue drops its oldest message for the fourth, and sends what it drops to the first.
+SHORT_QUEUE = {"x-max-length": 3, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q0"}
+
 channels = st.sampled_from(CHANNELS)
 queues = st.sampled_from(QUEUES)
 exchanges = st.sampled_from(EXCHANGES)
@@ -43,6 +46,7 @@ properties = st.fixed_dictionaries(
         "headers": st.just({"k": "v"}),
         "user_id": st.sampled_from(("guest", "guest", "bob")),
         "content_type": st.just("text/plain"),
+        "expiration": st.sampled_from(("0", "1000", "soon")),
     },
 )
 
@@ -87,7 +91,8 @@ sensible = st.one_of(
     publishes(),
     publishes(),
     interleaved_publishes(),
-    _said(Queue.Declare, queue=queues, nowait=st.booleans()),
+    _said(Queue.Declare, queue=st.sampled_from(QUEUES[:2]), nowait=st.booleans()),
+    _said(Queue.Declare, queue=st.just("q2"), arguments=st.just(SHORT_QUEUE)),
     _said(Queue.Declare, queue=st.just("")),
     _said(Queue.Bind, queue=queues, exchange=exchanges, routing_key=keys, nowait=st.booleans()),
     _said(Queue.Unbind, queue=queues, exchange=exchanges, routing_key=keys),
@@ -165,6 +170,8 @@ def publishers() -> st.SearchStrategy[Steps]:
             publish(2, "", "q0", b"same"),
             publish(1, "amq.headers", "", b"same", headers={"k": "v"}),
             publish(1, "", "q0", b"same", user_id="bob"),
+            publish(1, "", "q2", b"same"),
+            publish(1, "", "q0", b"same", expiration="0"),
         ]
     )
     runs = st.builds(lambda octets, count: octets * count, message, st.integers(1, 4))
@@ -208,7 +215,8 @@ def publishers() -> st.SearchStrategy[Steps]:
 
 PREPARATION: Steps = [
     *(method(number, Channel.Open) for number in CHANNELS),
-    *(method(1, Queue.Declare, queue=name) for name in QUEUES),
+    *(method(1, Queue.Declare, queue=name) for name in QUEUES[:2]),
+    method(1, Queue.Declare, queue="q2", arguments=SHORT_QUEUE),
     method(1, Exchange.Declare, exchange="x0", exchange_type="fanout"),
     method(1, Queue.Bind, queue="q0", exchange="x0"),
     method(1, Queue.Bind, queue="q1", exchange="x0"),

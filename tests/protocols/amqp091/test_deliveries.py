@@ -431,6 +431,24 @@ def test_the_channels_prefetch_count_holds_over_several_queues() -> None:
     assert len(bodies(client.heard())) == 2
 
 
+def test_what_was_asked_for_does_not_count() -> None:
+    client = with_queue()
+    publish_numbers(client, range(3))
+    for _ in range(2):
+        client.call(Basic.Get, queue="q")
+    client.call(Basic.Qos, prefetch_count=1, global_=True)
+    client.call(Basic.Qos, prefetch_count=1)
+
+    client.send(Basic.Consume, queue="q", consumer_tag="c")
+    assert bodies(client.heard()) == ["2"]
+
+    client.send(Basic.Reject, delivery_tag=1, requeue=True)
+    client.send(Basic.Ack, delivery_tag=2)
+    assert client.heard() == []
+    client.send(Basic.Ack, delivery_tag=3)
+    assert deliveries(client.heard()) == [("c", 4, "0", True)]
+
+
 def test_the_prefetch_count_is_nothing_to_who_does_not_acknowledge() -> None:
     client = with_queue()
     client.call(Basic.Qos, prefetch_count=1)
