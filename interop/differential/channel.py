@@ -12,7 +12,7 @@ from typing import Protocol
 
 from interop.differential import wire
 from interop.differential.tables import Value
-from interop.differential.transcript import Transcript, show_body, show_received, show_sent, without_now
+from interop.differential.transcript import Transcript, show_body, show_raw, show_received, show_sent
 from interop.differential.wire import FRAME_BODY, FRAME_HEADER, FRAME_METHOD, Method
 
 # How long a step waits for what it expects.
@@ -124,10 +124,7 @@ class Channel:
         fields: dict[str, Value] = {"exchange": exchange, "routing_key": to}
         fields |= {name: True for name, value in (("mandatory", mandatory), ("immediate", immediate)) if value}
         raw = properties if isinstance(properties, bytes) else wire.encode_properties(properties or {})
-        if isinstance(properties, bytes):
-            shown = f" raw {without_now(properties.hex())}"
-        else:
-            shown = show_sent("", properties or {})
+        shown = f" raw {show_raw(properties)}" if isinstance(properties, bytes) else show_sent("", properties or {})
         self._write(f"> {show_sent('basic.publish', fields)} | {show_body(content)}{shown}")
         self._published.append(content)
         frames = [

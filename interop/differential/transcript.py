@@ -18,7 +18,8 @@ from interop.differential.tables import Value, show
 from interop.differential.wire import SPECS, Content, Method, decode_properties
 
 BODY_SHOWN_MAX = 120
-_GENERATED = re.compile(r"amq\.(gen|ctag)-[A-Za-z0-9_-]{20,24}")
+_GENERATED = re.compile(r"amq\.(gen|ctag)-[A-Za-z0-9_-]{20,24}|amq\.rabbitmq\.(reply-to)\.g[A-Za-z0-9_+/=.-]{20,}")
+_REPLY_TO = b"amq.rabbitmq.reply-to.g"
 # A death's time as a table has it, its key, type and seconds; in bytes, and as it is shown.
 _DEATH_TIME = re.compile("(" + b"\x04timeT".hex() + ")([0-9a-f]{16})")
 _SHOWN_DEATH_TIME = re.compile(r"(\btime=T:)(\d+)")
@@ -49,8 +50,9 @@ class Transcript:
     def _placeholder(self, found: re.Match[str]) -> str:
         """Number generated names by kind in the order in which the client first sees them."""
         if found[0] not in self._placeholders:
-            number = 1 + sum(name.startswith(f"amq.{found[1]}-") for name in self._placeholders)
-            self._placeholders[found[0]] = f"amq.{found[1]}-#{number}"
+            prefix = f"amq.{found[1]}-#" if found[1] else f"amq.rabbitmq.{found[2]}.#"
+            number = 1 + sum(shown.startswith(prefix) for shown in self._placeholders.values())
+            self._placeholders[found[0]] = f"{prefix}{number}"
         return self._placeholders[found[0]]
 
 
@@ -121,15 +123,20 @@ def show_content(content: Content, *, framing: bool = False) -> str:
     if (class_id, weight) != (60, 0):
         text += f" (class {class_id} weight {weight})"
     if content.header[12:] != b"\0\0":
-        text += f" {show_properties(content.header)} raw {without_now(content.header[12:].hex())}"
+        text += f" {show_properties(content.header)} raw {show_raw(content.header[12:])}"
     if framing:
         text += f" in frames of {content.frame_sizes}"
     return text
 
 
-def without_now(properties: str) -> str:
-    """Replace the time in x-death entries, if it is now, in the hexadecimal bytes of properties."""
-    return _DEATH_TIME.sub(lambda found: found[1] + ("(now)" if is_now(int(found[2], 16)) else found[2]), properties)
+def show_raw(properties: bytes) -> str:
+    """Return properties in hexadecimal without what a server makes up: the time of a death, a name to reply to."""
+    start = properties.find(_REPLY_TO)
+    if start > 0:
+        end = start + properties[start - 1]
+        return f"{show_raw(properties[: start - 1])}(reply-to){show_raw(properties[end:])}"
+    shown = properties.hex()
+    return _DEATH_TIME.sub(lambda found: found[1] + ("(now)" if is_now(int(found[2], 16)) else found[2]), shown)
 
 
 def is_now(seconds: int) -> bool:

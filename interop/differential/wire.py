@@ -57,6 +57,10 @@ class Content:
         (size,) = struct.unpack_from(">Q", self.header, 4)
         return size  # type: ignore[no-any-return]
 
+    @property
+    def properties(self) -> dict[str, Value]:
+        return decode_properties(self.header)
+
 
 def _kebab(name: str) -> str:
     """`Queue.DeclareOk` -> `queue.declare-ok`."""
