@@ -264,8 +264,9 @@ class ManualClock:
 class FakeSurroundings:
     """A vhost as queues see it: it remembers what died."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, profile: str = "4.0") -> None:
         self.timers = Timers(clock or ManualClock())
+        self.profile = profile_named(profile)
         self.dead: list[tuple[Queue, Message, Reason]] = []
         self.expired: list[Queue] = []
 

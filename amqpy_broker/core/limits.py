@@ -49,6 +49,8 @@ CONSUMERS_PER_CHANNEL_MAX: Final = 65_535
 TX_OPERATIONS_MAX: Final = 1_000_000
 # Connections the broker accepts at once. The operating system's limit on open files usually comes first.
 CONNECTIONS_MAX: Final = 65_536
+# Keys that a queue remembers to tell duplicates: some 150 MB. LavinMQ takes any number.
+DEDUPLICATION_CACHE_MAX: Final = 1_000_000
 # Hops of exchange-to-exchange routing are bounded by visiting each exchange once; no number is needed.
 
 # --- texts ------------------------------------------------------------------------------------------------------------

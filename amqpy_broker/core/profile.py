@@ -30,6 +30,10 @@ class Profile:
     # What is published in a transaction is routed at once, to names of queues. 3.x looks for the queues of these names
     # at the commit; 4.x looks at once, and refuses the commit when one has gone since.
     finds_tx_queues_at_commit: bool
+    # How often a message may come back to a quorum queue that says nothing of it; None is any number of times.
+    quorum_delivery_limit: int | None
+    # 3.x tells of the first delivery from a quorum queue that it came back 0 times.
+    tells_first_quorum_delivery: bool
     # Mirrored queues, and what consumers could say about them, went with 4.0.
     knows_mirrored_queues: bool
     # 3.x goes on with the x-death that a client sent, and turns the order of what it tells round with each death. 4.x
@@ -61,6 +65,8 @@ _3_10: Final = Profile(
     headers_match_numbers_by_type=False,
     refuses_odd_delivery_modes=True,
     finds_tx_queues_at_commit=True,
+    quorum_delivery_limit=None,
+    tells_first_quorum_delivery=True,
     knows_mirrored_queues=True,
     tells_deaths_as_3_x=True,
     prints_unicode=False,
@@ -89,6 +95,8 @@ _4_0: Final = Profile(
     headers_match_numbers_by_type=True,
     refuses_odd_delivery_modes=False,
     finds_tx_queues_at_commit=False,
+    quorum_delivery_limit=20,
+    tells_first_quorum_delivery=False,
     knows_mirrored_queues=False,
     tells_deaths_as_3_x=False,
     prints_unicode=True,

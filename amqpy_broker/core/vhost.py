@@ -28,12 +28,12 @@ from amqpy_broker.core.names import (
     refuse_reserved,
 )
 from amqpy_broker.core.profile import Profile
-from amqpy_broker.core.queues.arguments import CLASSIC_ARGUMENTS, check_dead_letter_exchange, stored_arguments
+from amqpy_broker.core.queues.arguments import EQUIVALENT_ARGUMENTS, check_dead_letter_exchange, stored_arguments
 from amqpy_broker.core.queues.base import Consumer, Queue, Reason
-from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.dead_letter import Death, headers_after, would_cycle
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.settings import queue_type_of, read_settings
+from amqpy_broker.core.queues.types import NEEDS_A_NAME, QUEUE_TYPES
 from amqpy_broker.core.timers import Timers
 
 logger = logging.getLogger(__name__)
@@ -172,6 +172,9 @@ class VirtualHost:
             refuse_reserved("queue", name)
         else:
             name = self._names.unique("amq.gen-")
+            wanted = arguments.get("x-queue-type")
+            if wanted is not None and wanted.value in NEEDS_A_NAME:
+                raise PreconditionFailed(f"Cannot declare a server-named queue for type rabbit_{wanted.value!s}_queue")
         # What ends with its connection does not outlive the broker, and RabbitMQ says so.
         durable = durable and not exclusive
         resource = queue_text(name, self.name)
@@ -185,13 +188,18 @@ class VirtualHost:
             existing.used()
             return existing
         check_dead_letter_exchange(arguments, resource)
-        settings = read_settings(arguments, queue_type_of(arguments, resource), resource)
-        queue = ClassicQueue(
-            QueueProperties(
-                name, self.name, durable, auto_delete, owner, stored_arguments(arguments, self.profile), settings
-            ),
-            self,
+        queue_type = queue_type_of(arguments, resource)
+        properties = QueueProperties(
+            name,
+            self.name,
+            durable,
+            auto_delete,
+            owner,
+            stored_arguments(arguments, self.profile),
+            read_settings(arguments, queue_type, resource),
         )
+        QUEUE_TYPES[queue_type].check(properties, resource)
+        queue = QUEUE_TYPES[queue_type](properties, self)
         self._queues[name] = queue
         if owner is not None:
             self._exclusive.setdefault(owner, {})[queue] = None
@@ -204,6 +212,7 @@ class VirtualHost:
         if name not in self._queues:
             return 0, []
         queue = self.find_queue(name, actor)
+        queue.check_delete(if_unused=if_unused, if_empty=if_empty)
         if if_empty and queue.ready_count:
             raise PreconditionFailed(f"{queue} not empty")
         if if_unused and queue.consumer_count:
@@ -460,7 +469,7 @@ def _check_same_queue(existing: Queue, durable: bool, auto_delete: bool, argumen
     ):
         if received != current:
             raise PreconditionFailed(inequivalent(arg, str(existing), f"'{_word(received)}'", f"'{_word(current)}'"))
-    difference = check_equivalent(existing.arguments, arguments, CLASSIC_ARGUMENTS, str(existing))
+    difference = check_equivalent(existing.arguments, arguments, EQUIVALENT_ARGUMENTS[existing.type], str(existing))
     if difference is not None:
         raise PreconditionFailed(difference)
 

@@ -28,6 +28,25 @@ CLASSIC_ARGUMENTS: Final = (
 )
 
 
+QUORUM_ARGUMENTS: Final = (
+    "x-expires",
+    "x-message-ttl",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-dead-letter-strategy",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
+    "x-overflow",
+    "x-single-active-consumer",
+    QUEUE_TYPE,
+    "x-quorum-initial-group-size",
+    "x-delivery-limit",
+)
+EQUIVALENT_ARGUMENTS: Final = {"classic": CLASSIC_ARGUMENTS, "quorum": QUORUM_ARGUMENTS}
+
+
 def stored_arguments(arguments: Arguments, profile: Profile) -> Arguments:
     """Return the arguments as the queue keeps them: 4.x writes the queue type into them."""
     if profile.stores_queue_type and QUEUE_TYPE not in arguments:

@@ -15,6 +15,7 @@ from amqpy_broker.core.arguments import Arguments
 from amqpy_broker.core.exchanges.bindings import Destination
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import queue_text
+from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.timers import Timers
 
@@ -63,6 +64,7 @@ class Surroundings(Protocol):
     """What queues need of the vhost around them."""
 
     timers: Timers
+    profile: Profile
 
     def dead_letter(self, queue: Queue, message: Message, reason: Reason) -> None:
         """Publish a message that died to the queue's dead-letter exchange."""
@@ -162,6 +164,25 @@ class Queue(Destination):
 
     def __str__(self) -> str:
         return queue_text(self.name, self.vhost)
+
+    # --- what a type refuses: nothing, unless it says so --------------------------------------------------------------
+
+    @classmethod
+    def check(cls, properties: QueueProperties, resource: str) -> None:
+        """Refuse to create a queue with these properties.
+
+        Raises:
+            PreconditionFailed: with RabbitMQ's text.
+        """
+
+    def check_delete(self, *, if_unused: bool, if_empty: bool) -> None:
+        """Refuse to be deleted on a condition."""
+
+    def check_get(self) -> None:
+        """Refuse basic.get."""
+
+    def check_consume(self, *, global_prefetch: bool) -> None:
+        """Refuse a consumer of a channel with, or without, a prefetch count of its own."""
 
     @property
     def exclusive(self) -> bool:

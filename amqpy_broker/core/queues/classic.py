@@ -18,6 +18,7 @@ from amqpy_broker.core.errors import AccessRefused
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, Queue, QueuedMessage, Reason, Surroundings
+from amqpy_broker.core.queues.deduplication import Deduplication
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.ready import FifoReady, PriorityReady, Ready
 from amqpy_broker.core.queues.settings import Overflow
@@ -36,6 +37,8 @@ class ClassicQueue(Queue):
         "_around",
         "_bytes",
         "_consumers",
+        "_deaths",
+        "_deduplication",
         "_expiry",
         "_next_position",
         "_plain",
@@ -65,8 +68,13 @@ class ClassicQueue(Queue):
         self._takers = Takers()
         # The single active consumer, where there is to be one.
         self._active: Consumer | None = None
+        # Deaths to tell of when every message has its place again; None: tell at once. A dead letter may come back here.
+        self._deaths: list[tuple[Message, Reason]] | None = None
         # Wakes the queue when its first message expires, and when nobody has used it for too long.
         self._expiry: Timer | None = None
+        self._deduplication = (
+            Deduplication(settings.deduplication, self.name, around.timers) if settings.deduplication else None
+        )
         self._unused = around.timers.timer(self._check_unused) if settings.expires_ms is not None else None
         self.used()
 
@@ -143,6 +151,7 @@ class ClassicQueue(Queue):
 
     def requeue(self, returned: Iterable[QueuedMessage]) -> None:
         """Take messages back to their places, marked redelivered."""
+        self._deaths = []
         for queued in returned:
             if self.deleted:
                 self.settle(queued)
@@ -155,6 +164,7 @@ class ClassicQueue(Queue):
             self._drop_over_limit()
         self._dispatch()
         self._arm_expiry()
+        self._tell_deaths()
 
     def purge(self) -> int:
         """Drop the messages that are ready; say how many."""
@@ -169,7 +179,8 @@ class ClassicQueue(Queue):
     def add_consumer(self, consumer: Consumer) -> None:
         """Add a consumer; it gets nothing before `resume`."""
         # [basic.consume.exclusive]: who is alone stays alone, and who wants to be alone must find nobody.
-        if self._consumers and (consumer.exclusive or next(iter(self._consumers)).exclusive):
+        wants_to_be_alone = consumer.exclusive and (self._consumers or self.settings.single_active_consumer)
+        if wants_to_be_alone or (self._consumers and next(iter(self._consumers)).exclusive):
             raise AccessRefused(f"{self} in exclusive use")
         self._consumers[consumer] = None
         self.had_consumers = True
@@ -194,7 +205,12 @@ class ClassicQueue(Queue):
             return
         consumer.waiting = False
         self._takers.add(consumer)
+        if self._expiry is None:
+            self._dispatch()
+            return
+        self._deaths = []
         self._dispatch()
+        self._tell_deaths()
 
     def pause(self, consumer: Consumer) -> None:
         """Give up on a consumer before it has to refuse; it stays, and goes on with `resume`."""
@@ -228,6 +244,11 @@ class ClassicQueue(Queue):
         self._next_position += 1
         self._bytes += message.memory_size + _OVERHEAD
         return QueuedMessage(message, self, self._next_position)
+
+    def _place_expiring(self, message: Message, expires_at_s: float) -> QueuedMessage:
+        self._next_position += 1
+        self._bytes += message.memory_size + _OVERHEAD
+        return ExpiringMessage(message, self, self._next_position, expires_at_s)
 
     def _pop_ready(self) -> QueuedMessage | None:
         if self._expiry is not None:
@@ -265,20 +286,27 @@ class ClassicQueue(Queue):
     # --- expiry, limits and death: only for queues and messages that asked for them -----------------------------------
 
     def _enqueue_special(self, message: Message) -> bool:
+        if self._deduplication is not None and self._deduplication.seen(message):
+            return True
         if self._will_overflow(message):
+            if self._deduplication is not None:
+                self._deduplication.forget(message)
             return False
-        queued = self._place_special(message)
+        self._admit(self._place_special(message))
+        return True
+
+    def _admit(self, queued: QueuedMessage) -> None:
+        """Hand out a message that is new, or keep it."""
         if self._takers.ring:
             self._hand_out(queued)
-            return True
+            return
         self._ready.append(queued)
         if self.settings.max_length_bytes is not None:
-            self._ready_body_bytes += message.body_size
+            self._ready_body_bytes += queued.message.body_size
         if self._is_over_limit():
             self._drop_over_limit()
         if self._expiry is not None:
             self._drop_expired()
-        return True
 
     def _place_special(self, message: Message) -> QueuedMessage:
         ttls = (self.settings.message_ttl_ms, message.expiration_ms)
@@ -287,9 +315,7 @@ class ClassicQueue(Queue):
             return self._place(message)
         if self._expiry is None:
             self._expiry = self._around.timers.timer(self._drop_expired)
-        self._next_position += 1
-        self._bytes += message.memory_size + _OVERHEAD
-        return ExpiringMessage(message, self, self._next_position, self._around.timers.now_s + ttl_ms / 1000)
+        return self._place_expiring(message, self._around.timers.now_s + ttl_ms / 1000)
 
     def _put_back(self, queued: QueuedMessage) -> None:
         self._ready.put_back(queued)
@@ -351,7 +377,16 @@ class ClassicQueue(Queue):
             self._bury_message(queued.message, reason)
 
     def _bury_message(self, message: Message, reason: Reason) -> None:
-        if self.settings.dead_letter_exchange is not None:
+        if self.settings.dead_letter_exchange is None:
+            return
+        if self._deaths is None:
+            self._around.dead_letter(self, message, reason)
+        else:
+            self._deaths.append((message, reason))
+
+    def _tell_deaths(self) -> None:
+        deaths, self._deaths = self._deaths or (), None
+        for message, reason in deaths:
             self._around.dead_letter(self, message, reason)
 
     # --- x-expires --------------------------------------------------------------------------------------------------

@@ -95,6 +95,11 @@ def deaths_of(headers: Arguments) -> list[Arguments]:
     return [entry.value for entry in value.value if isinstance(entry.value, dict)]
 
 
+def died_in(message: Message, queue: str) -> bool:
+    """Say whether a message is a dead letter of the queue."""
+    return message.died and any(_says(entry, "queue", queue) for entry in deaths_of(message.headers))
+
+
 def would_cycle(headers: Arguments, queue: str) -> bool:
     """Say whether a message with these headers died in the queue before, with nobody having rejected it since."""
     for entry in deaths_of(headers):

@@ -12,9 +12,16 @@ from amqpy_broker.core.arguments import INTEGER_KINDS, Argument, Arguments
 from amqpy_broker.core.erlang_terms import Atom, Term, format_p
 from amqpy_broker.core.errors import PreconditionFailed
 from amqpy_broker.core.expiration import EXPIRATION_MAX_MS
+from amqpy_broker.core.limits import DEDUPLICATION_CACHE_MAX
 
 QUEUE_TYPE: Final = "x-queue-type"
 PRIORITY_MAX: Final = 255
+# Of queues that RabbitMQ does not have.
+DEDUPLICATION: Final = "x-message-deduplication"
+CACHE_SIZE: Final = "x-cache-size"
+CACHE_TTL: Final = "x-cache-ttl"
+DEDUPLICATION_HEADER: Final = "x-deduplication-header"
+_CACHE_SIZE_DEFAULT: Final = 128
 
 
 class Overflow(Enum):
@@ -23,6 +30,16 @@ class Overflow(Enum):
     DROP_HEAD = "drop-head"
     REJECT_PUBLISH = "reject-publish"
     REJECT_PUBLISH_DLX = "reject-publish-dlx"
+
+
+@dataclass(frozen=True, slots=True)
+class DeduplicationSettings:
+    """How duplicates are told. Names and defaults are LavinMQ's."""
+
+    header: str = DEDUPLICATION_HEADER
+    cache_size: int = _CACHE_SIZE_DEFAULT
+    # None: keys are remembered until others need their places.
+    cache_ttl_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +57,14 @@ class QueueSettings:
     single_active_consumer: bool = False
     # Returns to the queue that a message survives; quorum queues only.
     delivery_limit: int | None = None
+    deduplication: DeduplicationSettings | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether every message is treated alike: kept until it is settled."""
-        return self.message_ttl_ms is None and self.max_length is None and self.max_length_bytes is None
+        return all(
+            asked is None for asked in (self.message_ttl_ms, self.max_length, self.max_length_bytes, self.deduplication)
+        )
 
     @property
     def may_reject(self) -> bool:
@@ -96,6 +116,13 @@ def _priority(argument: Argument) -> int:
     return value
 
 
+def _cache_size(argument: Argument) -> int:
+    value = _not_negative(argument)
+    if value > DEDUPLICATION_CACHE_MAX:
+        raise _Wrong((Atom("max_value_exceeded"), value))
+    return value
+
+
 def _text(argument: Argument) -> str:
     if argument.kind != "longstr":
         raise _Wrong((Atom("unacceptable_type"), Atom(argument.kind)))
@@ -136,6 +163,13 @@ _COMMON: Final[Mapping[str, Reader]] = {
     "x-single-active-consumer": _flag,
     QUEUE_TYPE: _text,
 }
+# What RabbitMQ does not have.
+_BEYOND: Final[Mapping[str, Reader]] = {
+    DEDUPLICATION: _flag,
+    CACHE_SIZE: _cache_size,
+    CACHE_TTL: _ttl,
+    DEDUPLICATION_HEADER: _text,
+}
 _QUEUE_MODES: Final = ("default", "lazy")
 _CLASSIC: Final[Mapping[str, Reader]] = {
     **{name: _COMMON[name] for name in ("x-expires", "x-message-ttl", "x-dead-letter-exchange")},
@@ -150,6 +184,7 @@ _CLASSIC: Final[Mapping[str, Reader]] = {
     "x-queue-version": _integer,
     "x-queue-master-locator": _anything,
     "x-queue-leader-locator": _text,
+    **_BEYOND,
 }
 _QUORUM: Final[Mapping[str, Reader]] = {
     **{name: reader for name, reader in _COMMON.items() if name != QUEUE_TYPE},
@@ -160,6 +195,7 @@ _QUORUM: Final[Mapping[str, Reader]] = {
     "x-quorum-initial-group-size": _not_negative,
     "x-queue-leader-locator": _text,
     QUEUE_TYPE: _text,
+    **_BEYOND,
 }
 # The arguments that a queue type knows; those of another type are refused, all others are free.
 ARGUMENTS: Final[Mapping[str, Mapping[str, Reader]]] = {"classic": _CLASSIC, "quorum": _QUORUM}
@@ -228,6 +264,18 @@ def _settings(values: Mapping[str, object]) -> QueueSettings:
         max_priority=integer("x-max-priority"),
         single_active_consumer=values.get("x-single-active-consumer") is True,
         delivery_limit=integer("x-delivery-limit"),
+        deduplication=_deduplication(values),
+    )
+
+
+def _deduplication(values: Mapping[str, object]) -> DeduplicationSettings | None:
+    if values.get(DEDUPLICATION) is not True:
+        return None
+    header, size, ttl_ms = (values.get(name) for name in (DEDUPLICATION_HEADER, CACHE_SIZE, CACHE_TTL))
+    return DeduplicationSettings(
+        header if isinstance(header, str) else DEDUPLICATION_HEADER,
+        size if isinstance(size, int) else _CACHE_SIZE_DEFAULT,
+        ttl_ms if isinstance(ttl_ms, int) else None,
     )
 
 

@@ -323,9 +323,9 @@ class Channel:
             raise PreconditionFailed(
                 f"message size {header.body_size} is larger than configured max size {profile.message_size_max}"
             )
+        _ = header.expiration_ms
         if header.user_id is not None:
             self._check_user_id(header.user_id)
-        _ = header.expiration_ms
         if profile.refuses_odd_delivery_modes and header.delivery_mode not in _DELIVERY_MODES:
             raise PreconditionFailed(f"invalid message: {{delivery_mode_unknown,{header.delivery_mode}}}")
 

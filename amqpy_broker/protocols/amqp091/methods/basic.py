@@ -52,6 +52,7 @@ def consume(channel: Channel, method: Method) -> None:
     if len(deliveries.consumers) >= CONSUMERS_PER_CHANNEL_MAX:
         raise NotAllowed(f"reached maximum ({CONSUMERS_PER_CHANNEL_MAX}) of consumers per channel")
     queue = channel.vhost.find_queue(queue_name, channel.session.actor)
+    queue.check_consume(global_prefetch=deliveries.global_prefetch_count > 0)
     _check_arguments(method.arguments, queue, channel.session.broker.profile)
     tag = tag or channel.session.broker.names.unique("amq.ctag-")
     consumer = ChannelConsumer(
@@ -97,6 +98,7 @@ def get(channel: Channel, method: Method) -> None:
     queue_name = channel.queue_name(asked.queue)
     channel.session.actor.check_queue("read", queue_name)
     queue = channel.vhost.find_queue(queue_name, channel.session.actor)
+    queue.check_get()
     queued = queue.get()
     if queued is None:
         channel.reply(commands.Basic.GetEmpty, "")

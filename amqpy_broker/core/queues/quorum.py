@@ -1,0 +1,127 @@
+"""The quorum queue, on one node (https://www.rabbitmq.com/docs/quorum-queues): durable, shared, and wary of poison.
+
+Rule 1: it counts how often a message came back, and tells consumers in `x-delivery-count`.
+Rule 2: a message that came back more often than the delivery limit dies of it
+        (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
+Rule 3: what makes a queue somebody's own, or short-lived, is refused.
+
+There are no replicas: a quorum of one is always there. At-least-once dead lettering is what every queue here does:
+a dead letter is in its new queues before anything else happens.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from amqpy_broker.core.arguments import Argument
+from amqpy_broker.core.errors import NotImplementedByBroker, PreconditionFailed, ResourceLocked
+from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
+from amqpy_broker.core.message import Message
+from amqpy_broker.core.queues.base import ExpiringMessage, QueuedMessage, Reason, Surroundings
+from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.properties import QueueProperties
+
+X_DELIVERY_COUNT: Final = "x-delivery-count"
+_NEVER: Final = float("inf")
+
+
+class CountedMessage(ExpiringMessage):
+    """A queued message that knows how often it came back, and what it was before that was written into it."""
+
+    __slots__ = ("delivery_count", "original")
+
+    def __init__(self, message: Message, queue: "QuorumQueue", position: int) -> None:
+        super().__init__(message, queue, position, _NEVER)
+        self.original = message
+        self.delivery_count = 0
+
+
+class QuorumQueue(ClassicQueue):
+    """A quorum queue with one member."""
+
+    __slots__ = ("_delivery_limit", "_tells_first_delivery")
+
+    type: ClassVar[str] = "quorum"
+
+    def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
+        super().__init__(properties, around)
+        limit = self.settings.delivery_limit
+        if limit is None:
+            limit = around.profile.quorum_delivery_limit
+        # None, or a negative number: no limit.
+        self._delivery_limit = None if limit is None or limit < 0 else limit
+        self._tells_first_delivery = around.profile.tells_first_quorum_delivery
+
+    @classmethod
+    def check(cls, properties: QueueProperties, resource: str) -> None:
+        """Refuse what a quorum queue cannot be.
+
+        Raises:
+            PreconditionFailed: with RabbitMQ's text.
+        """
+        for wrong, word in (
+            (not properties.durable and properties.owner is None, "non-durable"),
+            (properties.auto_delete, "auto-delete"),
+            (properties.owner is not None, "exclusive-owner"),
+        ):
+            if wrong:
+                raise PreconditionFailed(f"invalid property '{word}' for {resource}")
+
+    def requeue(self, returned: Iterable[QueuedMessage]) -> None:
+        """Take messages back to their places, and count; what came back too often dies."""
+        staying = []
+        for queued in returned:
+            assert isinstance(queued, CountedMessage)
+            queued.delivery_count += 1
+            if self._delivery_limit is not None and queued.delivery_count > self._delivery_limit:
+                self.settle(queued)
+                self._bury_message(queued.original, Reason.DELIVERY_LIMIT)
+            else:
+                self._tell(queued)
+                staying.append(queued)
+        super().requeue(staying)
+
+    def check_delete(self, *, if_unused: bool, if_empty: bool) -> None:
+        """Refuse what RabbitMQ refuses: a quorum queue cannot look before it goes."""
+        for asked, word in ((if_unused, "if-unused"), (if_empty, "if-empty")):
+            if asked:
+                raise NotImplementedByBroker(
+                    f"cannot delete {self}. queue.delete operations with {word} flag set are not supported by quorum"
+                    " queues"
+                )
+
+    def check_get(self) -> None:
+        """Refuse basic.get where one consumer is to have everything."""
+        if self.settings.single_active_consumer:
+            raise ResourceLocked(
+                f'cannot obtain access to locked {self}. basic.get operations are not supported by <<"quorum">> queues'
+                " with single active consumer"
+            )
+
+    def check_consume(self, *, global_prefetch: bool) -> None:
+        """Refuse a prefetch count that is shared by the channel's consumers."""
+        if global_prefetch:
+            raise NotImplementedByBroker(f"{self} does not support global qos")
+
+    def _place(self, message: Message) -> QueuedMessage:
+        return self._place_expiring(message, _NEVER)
+
+    def _place_expiring(self, message: Message, expires_at_s: float) -> QueuedMessage:
+        self._next_position += 1
+        self._bytes += message.memory_size + MESSAGE_OVERHEAD_BYTES
+        queued = CountedMessage(message, self, self._next_position)
+        queued.expires_at_s = expires_at_s
+        if self._tells_first_delivery:
+            self._tell(queued)
+        return queued
+
+    def _bury(self, queued: QueuedMessage, reason: Reason) -> None:
+        assert isinstance(queued, CountedMessage)
+        if not self.deleted:
+            self._bury_message(queued.original, reason)
+
+    def _tell(self, queued: CountedMessage) -> None:
+        """Write the count into the message that consumers will get."""
+        count = Argument("long", queued.delivery_count)
+        told = queued.original.edited(headers={**queued.original.headers, X_DELIVERY_COUNT: count})
+        self._bytes += told.memory_size - queued.message.memory_size
+        queued.message = told
