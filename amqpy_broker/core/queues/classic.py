@@ -163,7 +163,9 @@ class ClassicQueue(Queue):
         if self._is_over_limit():
             self._drop_over_limit()
         self._dispatch()
-        self._arm_expiry()
+        if self._expiry is not None:
+            self._drop_expired()
+        self._tell_deaths()
         self._tell_deaths()
 
     def purge(self) -> int:
