@@ -166,7 +166,6 @@ class ClassicQueue(Queue):
         if self._expiry is not None:
             self._drop_expired()
         self._tell_deaths()
-        self._tell_deaths()
 
     def purge(self) -> int:
         """Drop the messages that are ready; say how many."""
