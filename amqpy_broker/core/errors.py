@@ -132,6 +132,12 @@ class InternalError(ConnectionException):
     blames_method = False
 
 
+class InternalRefusal(InternalError):
+    """541: what RabbitMQ refuses with this code, and a reason."""
+
+    blames_method = True
+
+
 class LoginRefused(ConnectionException):
     """403 for the whole connection: the only one of its kind, sent to clients that announced they understand it."""
 

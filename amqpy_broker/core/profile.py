@@ -41,6 +41,8 @@ class Profile:
     tells_deaths_as_3_x: bool
     # 4.x takes text that is not ASCII for text when it prints a client's value.
     prints_unicode: bool
+    # 3.x crashes where an exchange is bound that cannot route a recent history, 4.x says so.
+    dies_of_unroutable_history: bool
     # 3.x hashes a header's type with its value.
     hashes_header_types: bool
     # The largest weight of a binding to a consistent hash exchange; None is no limit.
@@ -70,6 +72,7 @@ _3_10: Final = Profile(
     knows_mirrored_queues=True,
     tells_deaths_as_3_x=True,
     prints_unicode=False,
+    dies_of_unroutable_history=True,
     hashes_header_types=True,
     hash_weight_max=None,
     missing_exchange_types=frozenset(("x-local-random",)),
@@ -100,6 +103,7 @@ _4_0: Final = Profile(
     knows_mirrored_queues=False,
     tells_deaths_as_3_x=False,
     prints_unicode=True,
+    dies_of_unroutable_history=False,
     hashes_header_types=False,
     hash_weight_max=None,
     missing_exchange_types=frozenset(),

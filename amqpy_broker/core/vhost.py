@@ -6,7 +6,7 @@ rest, in RabbitMQ's order: the first refusal is the one that the client sees.
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from amqpy_broker.core.access import Actor
@@ -39,6 +39,10 @@ from amqpy_broker.core.timers import Timers
 logger = logging.getLogger(__name__)
 
 ALTERNATE_EXCHANGE: Final = "alternate-exchange"
+
+
+def _say_nothing() -> None:
+    """Nobody waits for an answer."""
 
 
 class VirtualHost:
@@ -79,9 +83,10 @@ class VirtualHost:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory held by messages, those of deleted queues too as long as consumers have them."""
+        """Memory held by messages, in queues and exchanges, and in deleted queues as long as consumers have them."""
         self._orphaned = [queue for queue in self._orphaned if queue.memory_bytes]
-        return sum(queue.memory_bytes for queues in (self._queues.values(), self._orphaned) for queue in queues)
+        holders = (self._queues.values(), self._orphaned, self._exchanges.values())
+        return sum(holder.memory_bytes for several in holders for holder in several)
 
     # --- look-ups ---------------------------------------------------------------------------------------------------
 
@@ -291,14 +296,25 @@ class VirtualHost:
 
     # --- bindings ---------------------------------------------------------------------------------------------------
 
-    def bind_queue(self, actor: Actor, queue_name: str, exchange_name: str, key: str, arguments: Arguments) -> None:
-        """Bind a queue; doing it twice is fine [queue.bind.queue:duplicates]."""
+    def bind_queue(
+        self,
+        actor: Actor,
+        queue_name: str,
+        exchange_name: str,
+        key: str,
+        arguments: Arguments,
+        answer: Callable[[], None] = _say_nothing,
+    ) -> None:
+        """Bind a queue; doing it twice is fine [queue.bind.queue:duplicates].
+
+        `answer` is called when it is bound, before any messages that the binding brings.
+        """
         self._check_queue_binding(actor, queue_name, exchange_name)
         source = self.find_exchange(exchange_name)
         # What is wrong with the arguments is said before anything about locks.
         if queue_name in self._queues:
             source.check_binding(Binding(exchange_name, self._queues[queue_name], key, arguments))
-        self._bind(source, self.find_queue(queue_name, actor), key, arguments)
+        self._bind(source, self.find_queue(queue_name, actor), key, arguments, answer)
 
     def unbind_queue(self, actor: Actor, queue_name: str, exchange_name: str, key: str, arguments: Arguments) -> None:
         """Remove a binding; if it is not there, nor its queue, nor its exchange, that is fine, as in RabbitMQ."""
@@ -308,10 +324,18 @@ class VirtualHost:
             self.find_queue(queue_name, actor)
             self._unbind(binding)
 
-    def bind_exchange(self, actor: Actor, to: str, source: str, key: str, arguments: Arguments) -> None:
-        """Bind an exchange to another (https://www.rabbitmq.com/docs/e2e)."""
+    def bind_exchange(
+        self,
+        actor: Actor,
+        to: str,
+        source: str,
+        key: str,
+        arguments: Arguments,
+        answer: Callable[[], None] = _say_nothing,
+    ) -> None:
+        """Bind an exchange to another (https://www.rabbitmq.com/docs/e2e); `answer` as for a queue."""
         self._check_exchange_binding(actor, to, source)
-        self._bind(self.find_exchange(source), self.find_exchange(to), key, arguments)
+        self._bind(self.find_exchange(source), self.find_exchange(to), key, arguments, answer)
 
     def unbind_exchange(self, actor: Actor, to: str, source: str, key: str, arguments: Arguments) -> None:
         """Remove a binding between exchanges; one that is not there is fine."""
@@ -394,13 +418,21 @@ class VirtualHost:
         refuse_default_exchange(source)
         actor.check_exchange("read", source)
 
-    def _bind(self, source: Exchange, to: Destination, key: str, arguments: Arguments) -> None:
+    def _bind(
+        self, source: Exchange, to: Destination, key: str, arguments: Arguments, answer: Callable[[], None]
+    ) -> None:
         binding = Binding(source.name, to, key, arguments)
         source.check_binding(binding)
-        if source.add_binding(binding):
+        brought: Sequence[tuple[Message, Sequence[Queue]]] = ()
+        if source.find_binding(to, key, arguments) is None:
+            brought = source.brought_by(binding)
+            source.add_binding(binding)
             self._bindings_to.setdefault(to, []).append(binding)
             self.generation += 1
-            source.binding_added(binding)
+        answer()
+        for message, queues in brought:
+            for queue in queues:
+                queue.enqueue(message)
 
     def _find_binding(self, source: str, to: Destination | None, key: str, arguments: Arguments) -> Binding | None:
         exchange = self._exchanges.get(source)

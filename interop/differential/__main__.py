@@ -26,6 +26,13 @@ from interop.peers import amqpy, rabbitmq
 from interop.peers.peer import PeerFailedError
 
 RECORDINGS_COUNT = 3
+# Exchange types that RabbitMQ has in plugins, which its Debian package contains.
+PLUGINS = (
+    "rabbitmq_consistent_hash_exchange",
+    "rabbitmq_random_exchange",
+    "rabbitmq_recent_history_exchange",
+    "rabbitmq_sharding",
+)
 
 
 def main() -> int:
@@ -72,7 +79,7 @@ def _player_of_rabbitmq(arguments: argparse.Namespace) -> Iterator[Player]:
     if arguments.rabbitmq_url:
         yield from _player(arguments.rabbitmq_url)
     else:
-        with rabbitmq(arguments.profile) as peer:
+        with rabbitmq(arguments.profile, plugins=PLUGINS) as peer:
             yield from _player(peer.url)
 
 

@@ -11,6 +11,7 @@ from amqpy_broker.core.exchanges.bindings import Binding, Destination, identity
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import exchange_text
 from amqpy_broker.core.profile import Profile
+from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.core.timers import Timers
 
 # Destinations in the order they matched; a dict because a message reaches each of them once.
@@ -23,6 +24,10 @@ class Surroundings(Protocol):
     timers: Timers
     # Repeats with the broker's seed.
     random: Random
+
+    def route_message(self, exchange: "Exchange", message: Message, more_keys: Sequence[str] = ()) -> tuple[Queue, ...]:
+        """Find the queues that a message goes to from an exchange."""
+        ...
 
     def send(self, exchange: "Exchange", message: Message, more_keys: Sequence[str] = ()) -> bool:
         """Hand a message to the queues that an exchange sends it to; False if there are none."""
@@ -136,8 +141,13 @@ class Exchange(Destination):
             PreconditionFailed: with RabbitMQ's text.
         """
 
-    def binding_added(self, binding: Binding) -> None:
-        """Do what a new binding brings with it, now that it is there."""
+    def brought_by(self, binding: Binding) -> Sequence[tuple[Message, Sequence[Queue]]]:
+        """Say which messages a new binding, which is not there yet, will bring to which queues.
+
+        Raises:
+            AmqpError: it cannot bring them, so that there shall be no such binding.
+        """
+        return ()
 
     def close(self) -> None:
         """End as an exchange that is deleted."""

@@ -20,6 +20,7 @@ from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties, Match
 from amqpy_broker.core.exchanges.bindings import Binding
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
+from amqpy_broker.core.queues.base import Queue
 
 DELAY: Final = "x-delay"
 DELAYED_TYPE: Final = "x-delayed-type"
@@ -108,9 +109,9 @@ class DelayedMessageExchange(Exchange):
         """Refuse what the other type refuses."""
         self._inner.check_binding(binding)
 
-    def binding_added(self, binding: Binding) -> None:
-        """Do what the other type does."""
-        self._inner.binding_added(binding)
+    def brought_by(self, binding: Binding) -> Sequence[tuple[Message, Sequence[Queue]]]:
+        """Bring what the other type brings."""
+        return self._inner.brought_by(binding)
 
     def route(self, routing_key: str, headers: Arguments, matched: Matched) -> None:
         """Route what has no delay."""

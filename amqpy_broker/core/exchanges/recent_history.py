@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from amqpy_broker.core.arguments import Argument, Kind, term
 from amqpy_broker.core.erlang_terms import format_p
-from amqpy_broker.core.errors import InternalError, PreconditionFailed
+from amqpy_broker.core.errors import InternalError, InternalRefusal, PreconditionFailed
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties, Matched
 from amqpy_broker.core.exchanges.bindings import Binding
 from amqpy_broker.core.exchanges.fanout import FanoutExchange
@@ -72,20 +72,21 @@ class RecentHistoryExchange(FanoutExchange):
         self._bound.match_all(matched)
         return False
 
-    def binding_added(self, binding: Binding) -> None:
-        """Send the history to the new destination: oldest first to a queue, newest first to an exchange.
+    def brought_by(self, binding: Binding) -> Sequence[tuple[Message, Sequence[Queue]]]:
+        """Bring the history to the new destination: oldest first to a queue, newest first to an exchange.
 
         Raises:
             InternalError: the exchange has no way for a message, as in RabbitMQ.
         """
         destination = binding.destination
         if isinstance(destination, Queue):
-            for message in self.history:
-                destination.enqueue(message)
-        elif isinstance(destination, Exchange):
-            for message in reversed(self.history):
-                if not self._around.send(destination, message):
-                    raise InternalError("could not find queue/exchange ''")
+            return [(message, (destination,)) for message in self.history]
+        assert isinstance(destination, Exchange)
+        brought = [(message, self._around.route_message(destination, message)) for message in reversed(self.history)]
+        if not all(queues for _, queues in brought):
+            text = "could not find queue/exchange ''"
+            raise InternalError("") if self.profile.dies_of_unroutable_history else InternalRefusal(text)
+        return brought
 
     def close(self) -> None:
         """Forget the history."""

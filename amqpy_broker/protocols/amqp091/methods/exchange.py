@@ -40,11 +40,13 @@ def delete(channel: Channel, method: Method) -> None:
 def bind(channel: Channel, method: Method) -> None:
     """Bind an exchange to another."""
     asked = fields(method, commands.Exchange.Bind)
-    channel.vhost.bind_exchange(
-        channel.session.actor, name(asked.destination), name(asked.source), asked.routing_key, method.arguments
-    )
-    if not asked.nowait:
-        channel.reply(commands.Exchange.BindOk)
+
+    def answer() -> None:
+        if not asked.nowait:
+            channel.reply(commands.Exchange.BindOk)
+
+    to, source = name(asked.destination), name(asked.source)
+    channel.vhost.bind_exchange(channel.session.actor, to, source, asked.routing_key, method.arguments, answer)
 
 
 def unbind(channel: Channel, method: Method) -> None:

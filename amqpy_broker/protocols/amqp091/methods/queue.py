@@ -42,9 +42,13 @@ def bind(channel: Channel, method: Method) -> None:
     """Bind a queue to an exchange."""
     asked = fields(method, commands.Queue.Bind)
     queue_name, key = _queue_and_key(channel, name(asked.queue), asked.routing_key)
-    channel.vhost.bind_queue(channel.session.actor, queue_name, name(asked.exchange), key, method.arguments)
-    if not asked.nowait:
-        channel.reply(commands.Queue.BindOk)
+
+    def answer() -> None:
+        if not asked.nowait:
+            channel.reply(commands.Queue.BindOk)
+
+    actor = channel.session.actor
+    channel.vhost.bind_queue(actor, queue_name, name(asked.exchange), key, method.arguments, answer)
 
 
 def unbind(channel: Channel, method: Method) -> None:
