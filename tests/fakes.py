@@ -38,6 +38,7 @@ class FakeMessage(Message):
         "_priority",
         "_routing_key",
         "_timestamp_s",
+        "died",
         "memory_size",
         "reply_to",
     )
@@ -56,6 +57,7 @@ class FakeMessage(Message):
         correlation_id: bytes | None = None,
         message_id: bytes | None = None,
         timestamp_s: int | None = None,
+        died: bool = False,
     ) -> None:
         self._body = body.encode()
         self._exchange = exchange
@@ -65,6 +67,7 @@ class FakeMessage(Message):
         self._expiration_ms = expiration_ms
         self._priority = priority
         self.reply_to = reply_to
+        self.died = died
         self._correlation_id = correlation_id
         self._message_id = message_id
         self._timestamp_s = timestamp_s
@@ -143,6 +146,7 @@ class FakeMessage(Message):
             correlation_id=self._correlation_id,
             message_id=self._message_id,
             timestamp_s=self._timestamp_s,
+            died=self.died or died,
         )
 
 
@@ -160,6 +164,7 @@ class FakeConsumer(Consumer):
         exclusive: bool = False,
         prefetch_count: int = 0,
         congested: bool = False,
+        priority: int = 0,
     ) -> None:
         super().__init__(
             tag,
@@ -167,7 +172,7 @@ class FakeConsumer(Consumer):
             no_ack=no_ack,
             exclusive=exclusive,
             prefetch_count=prefetch_count,
-            arguments=NO_ARGUMENTS,
+            arguments=arguments({"x-priority": priority}) if priority else NO_ARGUMENTS,
         )
         # Its connection's output is full.
         self.congested = congested
@@ -204,9 +209,15 @@ class FakeConsumer(Consumer):
         self.was_cancelled = True
 
     def settle(self, queued: QueuedMessage) -> None:
-        """Acknowledge or discard one delivery."""
+        """Acknowledge one delivery."""
         self.forget(queued)
         self.queue.settle(queued)
+        self.resume_if_waiting()
+
+    def discard(self, queued: QueuedMessage) -> None:
+        """Reject one delivery for good."""
+        self.forget(queued)
+        self.queue.discard(queued)
         self.resume_if_waiting()
 
     def requeue(self, *returned: QueuedMessage) -> None:
