@@ -8,6 +8,7 @@ from typing import Final
 from amqpy_broker.core.arguments import Argument, Arguments
 from amqpy_broker.core.errors import PreconditionFailed
 from amqpy_broker.core.profile import Profile
+from amqpy_broker.core.queues.settings import BEYOND_ARGUMENTS
 
 QUEUE_TYPE: Final = "x-queue-type"
 
@@ -25,6 +26,7 @@ CLASSIC_ARGUMENTS: Final = (
     "x-queue-version",
     "x-single-active-consumer",
     QUEUE_TYPE,
+    *BEYOND_ARGUMENTS,
 )
 
 

@@ -170,6 +170,7 @@ _BEYOND: Final[Mapping[str, Reader]] = {
     CACHE_TTL: _ttl,
     DEDUPLICATION_HEADER: _text,
 }
+BEYOND_ARGUMENTS: Final = tuple(_BEYOND)
 _QUEUE_MODES: Final = ("default", "lazy")
 _CLASSIC: Final[Mapping[str, Reader]] = {
     **{name: _COMMON[name] for name in ("x-expires", "x-message-ttl", "x-dead-letter-exchange")},
