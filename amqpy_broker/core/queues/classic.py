@@ -345,24 +345,28 @@ class ClassicQueue(Queue):
 
     def _drop_over_limit(self) -> None:
         """Drop the oldest messages until the limits are kept."""
-        while self._is_over_limit():
-            queued = self._ready.pop()
-            if queued is None:
-                return
-            if self.settings.max_length_bytes is not None:
-                self._ready_body_bytes -= queued.message.body_size
-            self._bytes -= queued.message.memory_size + _OVERHEAD
+        dropped = []
+        while self._is_over_limit() and (queued := self._ready.pop()) is not None:
+            self._forget_ready(queued)
+            dropped.append(queued)
+        for queued in dropped:
             self._bury(queued, Reason.MAXLEN)
 
     def _drop_expired(self) -> None:
         """Drop the first messages as long as they have expired."""
         now_s = self._around.timers.now_s
+        expired = []
         while (queued := self._ready.pop_expired(now_s)) is not None:
-            if self.settings.max_length_bytes is not None:
-                self._ready_body_bytes -= queued.message.body_size
-            self._bytes -= queued.message.memory_size + _OVERHEAD
-            self._bury(queued, Reason.EXPIRED)
+            self._forget_ready(queued)
+            expired.append(queued)
         self._arm_expiry()
+        for queued in expired:
+            self._bury(queued, Reason.EXPIRED)
+
+    def _forget_ready(self, queued: QueuedMessage) -> None:
+        if self.settings.max_length_bytes is not None:
+            self._ready_body_bytes -= queued.message.body_size
+        self._bytes -= queued.message.memory_size + _OVERHEAD
 
     def _arm_expiry(self) -> None:
         if self._expiry is None:
