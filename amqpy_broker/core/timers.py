@@ -32,6 +32,11 @@ class Timer:
         if due_s < self.scheduled_s:
             self._timers.schedule(self)
 
+    @property
+    def is_set(self) -> bool:
+        """Whether it is to be called."""
+        return self.due_s != _NEVER
+
     def stop(self) -> None:
         """Ask not to be called."""
         self.due_s = _NEVER
