@@ -51,6 +51,9 @@ TX_OPERATIONS_MAX: Final = 1_000_000
 CONNECTIONS_MAX: Final = 65_536
 # Keys that a queue remembers to tell duplicates: some 150 MB. LavinMQ takes any number.
 DEDUPLICATION_CACHE_MAX: Final = 1_000_000
+# Dead letters that die again are published in rounds of so many, some 20 ms of work; then others have their turn.
+DEATHS_AT_ONCE_MAX: Final = 1000
+DEATHS_PAUSE_S: Final = 0.001
 # Hops of exchange-to-exchange routing are bounded by visiting each exchange once; no number is needed.
 
 # --- texts ------------------------------------------------------------------------------------------------------------
