@@ -18,6 +18,7 @@ from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.direct import DefaultExchange
 from amqpy_broker.core.exchanges.router import Routed, route, route_message
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED, find_exchange_type
+from amqpy_broker.core.limits import DEATHS_AT_ONCE_MAX, DEATHS_PAUSE_S
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import (
     DEFAULT_EXCHANGE,
@@ -58,6 +59,8 @@ class VirtualHost:
         # Messages that died and are still to be published, in the order of their deaths.
         self._dead: deque[tuple[Queue, Message, Reason]] = deque()
         self._burying = False
+        # Goes on with them when others had their turn.
+        self._more_dead = timers.timer(self._bury_some)
         # Grows with every change that may send a message elsewhere: whoever remembers a route compares it.
         self.generation = 0
         self._queues: dict[str, Queue] = {}
@@ -264,14 +267,20 @@ class VirtualHost:
         What dies of this is published after it: a chain of queues that overflow into each other is a loop here.
         """
         self._dead.append((queue, message, reason))
-        if self._burying:
-            return
+        if not self._burying and not self._more_dead.is_set:
+            self._bury_some()
+
+    def _bury_some(self) -> None:
         self._burying = True
         try:
-            while self._dead:
+            for _ in range(DEATHS_AT_ONCE_MAX):
+                if not self._dead:
+                    return
                 self._publish_dead(*self._dead.popleft())
         finally:
             self._burying = False
+        # With 3.x's way of telling of deaths a message can go round for ever, as in RabbitMQ: not at others' cost.
+        self._more_dead.set(self.timers.now_s + DEATHS_PAUSE_S)
 
     def _publish_dead(self, queue: Queue, message: Message, reason: Reason) -> None:
         settings = queue.settings
