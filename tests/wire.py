@@ -276,9 +276,10 @@ class Client:
     def pass_time(self, seconds: float) -> None:
         """Let time pass as the server would: every deadline is handled when it comes."""
         end_s = self.clock.now_s + seconds
-        while self.connection.next_deadline_s <= end_s:
-            self.clock.now_s = max(self.clock.now_s, self.connection.next_deadline_s)
-            self.connection.handle_deadline()
+        timed = (self.connection, self.broker.timers)
+        while (next_one := min(timed, key=lambda item: item.next_deadline_s)).next_deadline_s <= end_s:
+            self.clock.now_s = max(self.clock.now_s, next_one.next_deadline_s)
+            next_one.handle_deadline()
         self.clock.now_s = end_s
 
     def is_usable(self) -> bool:

@@ -33,5 +33,10 @@ class Actor:
         if not self._permissions.allow(operation, name or _DEFAULT_EXCHANGE_RESOURCE):
             raise self._refused(operation, exchange_text(name, self.vhost))
 
+    def check_any(self, resource: str, name: str) -> None:
+        """Raise AccessRefused unless any of the user's permissions covers the name."""
+        if not any(self._permissions.allow(operation, name) for operation in ("configure", "write", "read")):
+            raise self._refused("configure", resource)
+
     def _refused(self, operation: Operation, resource: str) -> AccessRefused:
         return AccessRefused(f"{operation} access to {resource} refused for user '{self.user.name}'")

@@ -1,6 +1,7 @@
 """The root of everything: vhosts, users, the profile and the clock. No I/O: a server carries bytes to and from it."""
 
 from amqpy_broker.core.clock import Clock, SystemClock
+from amqpy_broker.core.limits import CONSUMER_TIMEOUT_MS
 from amqpy_broker.core.memory import Memory
 from amqpy_broker.core.names import NameSource
 from amqpy_broker.core.profile import DEFAULT_PROFILE, Profile, profile_named
@@ -25,11 +26,14 @@ class BrokerCore:
         *,
         clock: Clock | None = None,
         memory_watermark_bytes: int | None = None,
+        consumer_timeout_ms: int = CONSUMER_TIMEOUT_MS,
         seed: int | None = None,
     ) -> None:
         self.profile = profile or profile_named(DEFAULT_PROFILE)
         self.clock: Clock = clock or SystemClock()
         self.timers = Timers(self.clock)
+        # How long a consumer may keep a message without acknowledging it; 0 is for ever.
+        self.consumer_timeout_ms = consumer_timeout_ms
         self.names = NameSource(seed)
         self.users = Users()
         self.vhosts: dict[str, VirtualHost] = {}

@@ -17,6 +17,9 @@ CLOSING_TIMEOUT_S: Final = 30.0
 # How long we wait for a peer to close the socket once everything is said.
 LINGER_TIMEOUT_S: Final = 5.0
 
+# RabbitMQ's `consumer_timeout`: half an hour.
+CONSUMER_TIMEOUT_MS: Final = 1_800_000
+
 # --- memory -----------------------------------------------------------------------------------------------------------
 # Bytes waiting to be sent to one connection: above the high mark it takes no more deliveries (the queue keeps them) and
 # is not read from; below the low mark it goes on. 1 MiB is some 5 ms of a fast loopback and keeps a socket busy.

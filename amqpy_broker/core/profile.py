@@ -1,9 +1,10 @@
 """Version profiles: what differs between the RabbitMQ versions that the broker can stand in for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 _MIB: Final = 1_048_576
+_BROADCOM: Final = "Copyright (c) 2007-2025 Broadcom Inc and/or its subsidiaries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,24 @@ class Profile:
     hash_weight_max: int | None
     # Exchange types that came later.
     missing_exchange_types: frozenset[str]
+    # 4.3 has no queues that are neither durable nor exclusive, and no prefetch count for a whole channel.
+    denies_transient_queues: bool
+    denies_global_prefetch: bool
+    # 4.3 reclaims what was delivered and not acknowledged in time from quorum queues only, and tells the client with
+    # basic.cancel if it understands that; before, any consumer's channel is closed.
+    consumer_timeout_is_for_quorum_queues: bool
+    # Only 4.3 asks for a permission, any one, to look whether a queue or an exchange is there.
+    passive_declare_needs_any_permission: bool
+    # 4.3 refuses topic binding keys with more of the wildcard `#`; None is no limit.
+    topic_hash_max: int | None
+    # x-queue-version: 4.3 knows none but this one; None is any.
+    only_queue_version: int | None
+    # Levels of priority that a quorum queue keeps apart by itself; 1 is none.
+    quorum_priority_levels: int
+    # 4.3 counts how often a quorum queue's message was handed out apart from how often that failed.
+    tells_acquired_count: bool
+    # From 4.2 on, binding a direct reply-to queue is forbidden rather than impossible.
+    refuses_binding_reply_to: bool
     # Protocol headers that are taken for AMQP 0-9-1.
     protocol_headers: tuple[bytes, ...]
 
@@ -67,6 +86,15 @@ _3_10: Final = Profile(
     headers_match_numbers_by_type=False,
     refuses_odd_delivery_modes=True,
     finds_tx_queues_at_commit=True,
+    denies_transient_queues=False,
+    denies_global_prefetch=False,
+    consumer_timeout_is_for_quorum_queues=False,
+    passive_declare_needs_any_permission=False,
+    topic_hash_max=None,
+    only_queue_version=None,
+    quorum_priority_levels=1,
+    tells_acquired_count=False,
+    refuses_binding_reply_to=False,
     quorum_delivery_limit=None,
     tells_first_quorum_delivery=True,
     knows_mirrored_queues=True,
@@ -98,6 +126,15 @@ _4_0: Final = Profile(
     headers_match_numbers_by_type=True,
     refuses_odd_delivery_modes=False,
     finds_tx_queues_at_commit=False,
+    denies_transient_queues=False,
+    denies_global_prefetch=False,
+    consumer_timeout_is_for_quorum_queues=False,
+    passive_declare_needs_any_permission=False,
+    topic_hash_max=None,
+    only_queue_version=None,
+    quorum_priority_levels=2,
+    tells_acquired_count=False,
+    refuses_binding_reply_to=False,
     quorum_delivery_limit=20,
     tells_first_quorum_delivery=False,
     knows_mirrored_queues=False,
@@ -110,7 +147,23 @@ _4_0: Final = Profile(
     protocol_headers=(b"AMQP\x00\x00\x09\x01", b"AMQP\x01\x01\x00\x09"),
 )
 
-PROFILES: Final = {profile.name: profile for profile in (_3_10, _4_0)}
+_4_1: Final = replace(_4_0, name="4.1", version="4.1.8", erlang="27.3.4", copyright=_BROADCOM, frame_size_min=8192)
+_4_2: Final = replace(_4_1, name="4.2", version="4.2.5", refuses_binding_reply_to=True)
+_4_3: Final = replace(
+    _4_2,
+    name="4.3",
+    version="4.3.5",
+    denies_transient_queues=True,
+    denies_global_prefetch=True,
+    consumer_timeout_is_for_quorum_queues=True,
+    passive_declare_needs_any_permission=True,
+    topic_hash_max=2,
+    only_queue_version=2,
+    quorum_priority_levels=32,
+    tells_acquired_count=True,
+)
+
+PROFILES: Final = {profile.name: profile for profile in (_3_10, _4_0, _4_1, _4_2, _4_3)}
 DEFAULT_PROFILE: Final = "4.0"
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from amqpy_broker.core.access import Actor
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments, check_equivalent, inequivalent
 from amqpy_broker.core.erlang_terms import Atom, format_p
-from amqpy_broker.core.errors import AccessRefused, NotFound, PreconditionFailed, ResourceLocked
+from amqpy_broker.core.errors import AccessRefused, InternalError, NotFound, PreconditionFailed, ResourceLocked
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.direct import DefaultExchange
@@ -44,6 +44,18 @@ ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 
 def _say_nothing() -> None:
     """Nobody waits for an answer."""
+
+
+# What 4.3 says of it, cut at 255 octets as RabbitMQ cuts it.
+TRANSIENT_QUEUES_DENIED: Final = (
+    "Feature `transient_nonexcl_queues` is deprecated.\n"
+    "By default, this feature is not permitted anymore.\n"
+    "The feature will be removed from a future major RabbitMQ version, regardless of the configuration; actual version"
+    " to be determined.\n"
+    "To continue using this feature when it is not permitted by default, set the following parameter in your"
+    " configuration:\n"
+    "    `deprecated_features.permit.transient_nonexcl_queues = true`"
+)
 
 
 class VirtualHost:
@@ -147,6 +159,8 @@ class VirtualHost:
     def check_exchange(self, actor: Actor, name: str) -> None:
         """Find that an exchange is there [exchange.declare.passive]."""
         refuse_default_exchange(name)
+        if self.profile.passive_declare_needs_any_permission:
+            actor.check_any(exchange_text(name, self.name), name)
         self.find_exchange(name)
 
     def delete_exchange(self, actor: Actor, name: str, *, if_unused: bool) -> None:
@@ -195,6 +209,8 @@ class VirtualHost:
             _check_same_queue(existing, durable, auto_delete, stored_arguments(arguments, self.profile))
             existing.used()
             return existing
+        if self.profile.denies_transient_queues and not durable and owner is None:
+            raise InternalError(TRANSIENT_QUEUES_DENIED)
         check_dead_letter_exchange(arguments, resource)
         queue_type = queue_type_of(arguments, resource)
         properties = QueueProperties(
@@ -204,7 +220,7 @@ class VirtualHost:
             auto_delete,
             owner,
             stored_arguments(arguments, self.profile),
-            read_settings(arguments, queue_type, resource),
+            read_settings(arguments, queue_type, resource, only_version=self.profile.only_queue_version),
         )
         QUEUE_TYPES[queue_type].check(properties, resource)
         queue = QUEUE_TYPES[queue_type](properties, self)
@@ -212,6 +228,14 @@ class VirtualHost:
         if owner is not None:
             self._exclusive.setdefault(owner, {})[queue] = None
         self.generation += 1
+        return queue
+
+    def check_queue(self, actor: Actor, name: str) -> Queue:
+        """Find that a queue is there [queue.declare.passive]; that counts as use."""
+        if self.profile.passive_declare_needs_any_permission:
+            actor.check_any(queue_text(name, self.name), name)
+        queue = self.find_queue(name, actor)
+        queue.used()
         return queue
 
     def delete_queue(self, actor: Actor, name: str, *, if_unused: bool, if_empty: bool) -> tuple[int, list[Consumer]]:

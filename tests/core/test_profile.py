@@ -17,7 +17,7 @@ def test_the_default_is_4_0() -> None:
 
 
 def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"^unknown profile '5\.0': there are 3\.10, 4\.0$"):
+    with pytest.raises(ValueError, match=r"^unknown profile '5\.0': there are 3\.10, 4\.0, 4\.1, 4\.2, 4\.3$"):
         profile_named("5.0")
 
 

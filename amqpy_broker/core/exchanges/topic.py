@@ -3,6 +3,7 @@
 from typing import ClassVar, Final
 
 from amqpy_broker.core.arguments import Arguments
+from amqpy_broker.core.errors import PreconditionFailed
 from amqpy_broker.core.exchanges.base import DestinationCounts, Exchange, ExchangeProperties, Matched
 from amqpy_broker.core.exchanges.bindings import Binding
 
@@ -34,6 +35,14 @@ class TopicExchange(Exchange):
     def __init__(self, properties: ExchangeProperties) -> None:
         super().__init__(properties)
         self._root = _Node()
+
+    def check_binding(self, binding: Binding) -> None:
+        """Refuse a binding key with too many wildcards, where there is a limit."""
+        most, count = self.profile.topic_hash_max, split_words(binding.key).count(ANY_WORDS)
+        if most is not None and count > most:
+            raise PreconditionFailed(
+                f"Topic binding key '{binding.key}' uses {count} '#' wildcards, at most {most} are allowed"
+            )
 
     def route(self, routing_key: str, headers: Arguments, matched: Matched) -> None:
         """Walk all nodes that fit, one step of a work list each: deep keys cannot exhaust the stack."""

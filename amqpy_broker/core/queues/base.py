@@ -27,6 +27,8 @@ class QueuedMessage:
 
     # When it dies, in the clock's seconds.
     expires_at_s: float = float("inf")
+    # How often it came back; counted where that makes a difference.
+    delivery_count: int = 0
 
     def __init__(self, message: Message, queue: Queue, position: int) -> None:
         self.message = message
@@ -237,8 +239,11 @@ class Queue(Destination):
         """Settle a message that a consumer rejected: it may be dead-lettered."""
 
     @abstractmethod
-    def requeue(self, returned: Iterable[QueuedMessage]) -> None:
-        """Take messages back to their original places, marked redelivered."""
+    def requeue(self, returned: Iterable[QueuedMessage], *, failed: bool = True) -> None:
+        """Take messages back to their original places, marked redelivered.
+
+        `failed` means that somebody tried to do something with them, and could not.
+        """
 
     @abstractmethod
     def used(self) -> None:

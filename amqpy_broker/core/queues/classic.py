@@ -21,6 +21,7 @@ from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, Queue, Queu
 from amqpy_broker.core.queues.deduplication import Deduplication
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.ready import FifoReady, PriorityReady, Ready
+from amqpy_broker.core.queues.retry import RetriedMessage, Retry
 from amqpy_broker.core.queues.settings import Overflow
 from amqpy_broker.core.queues.takers import Takers
 from amqpy_broker.core.timers import Timer
@@ -44,6 +45,7 @@ class ClassicQueue(Queue):
         "_plain",
         "_ready",
         "_ready_body_bytes",
+        "_retry",
         "_takers",
         "_unacked_count",
         "_unused",
@@ -75,6 +77,7 @@ class ClassicQueue(Queue):
         self._deduplication = (
             Deduplication(settings.deduplication, self.name, around.timers) if settings.deduplication else None
         )
+        self._retry = Retry(settings.retry, around.timers, self._retry_due) if settings.retry else None
         self._unused = around.timers.timer(self._check_unused) if settings.expires_ms is not None else None
         self.used()
 
@@ -149,7 +152,7 @@ class ClassicQueue(Queue):
         self.settle(queued)
         self._bury(queued, Reason.REJECTED)
 
-    def requeue(self, returned: Iterable[QueuedMessage]) -> None:
+    def requeue(self, returned: Iterable[QueuedMessage], *, failed: bool = True) -> None:
         """Take messages back to their places, marked redelivered."""
         self._deaths = []
         for queued in returned:
@@ -159,21 +162,19 @@ class ClassicQueue(Queue):
             self._unacked_count -= 1
             queued.redelivered = True
             queued.consumer = None
-            self._put_back(queued)
-        if self._is_over_limit():
-            self._drop_over_limit()
-        self._dispatch()
-        if self._expiry is not None:
-            self._drop_expired()
-        self._tell_deaths()
+            if self._retry is None or not self._retry.hold(queued, failed=failed):
+                self._put_back(queued)
+        self._dispatch_returned()
 
     def purge(self) -> int:
-        """Drop the messages that are ready; say how many."""
-        count = len(self._ready)
-        for queued in self._ready.drain():
+        """Drop the messages that are ready, or will be; say how many."""
+        dropped = list(self._ready.drain())
+        if self._retry is not None:
+            dropped += self._retry.drain()
+        for queued in dropped:
             self._bytes -= queued.message.memory_size + _OVERHEAD
         self._ready_body_bytes = 0
-        return count
+        return len(dropped)
 
     # --- consumers --------------------------------------------------------------------------------------------------
 
@@ -249,7 +250,8 @@ class ClassicQueue(Queue):
     def _place_expiring(self, message: Message, expires_at_s: float) -> QueuedMessage:
         self._next_position += 1
         self._bytes += message.memory_size + _OVERHEAD
-        return ExpiringMessage(message, self, self._next_position, expires_at_s)
+        kind = ExpiringMessage if self._retry is None else RetriedMessage
+        return kind(message, self, self._next_position, expires_at_s)
 
     def _pop_ready(self) -> QueuedMessage | None:
         if self._expiry is not None:
@@ -284,6 +286,15 @@ class ClassicQueue(Queue):
         elif len(ring) > 1:
             ring.rotate(-1)
 
+    def _dispatch_returned(self) -> None:
+        """Hand out what is ready after messages were put back, and tell of the deaths that this brings."""
+        if self._is_over_limit():
+            self._drop_over_limit()
+        self._dispatch()
+        if self._expiry is not None:
+            self._drop_expired()
+        self._tell_deaths()
+
     # --- expiry, limits and death: only for queues and messages that asked for them -----------------------------------
 
     def _enqueue_special(self, message: Message) -> bool:
@@ -313,7 +324,7 @@ class ClassicQueue(Queue):
         ttls = (self.settings.message_ttl_ms, message.expiration_ms)
         ttl_ms = min((ttl for ttl in ttls if ttl is not None), default=None)
         if ttl_ms is None:
-            return self._place(message)
+            return self._place(message) if self._retry is None else self._place_expiring(message, _NEVER)
         if self._expiry is None:
             self._expiry = self._around.timers.timer(self._drop_expired)
         return self._place_expiring(message, self._around.timers.now_s + ttl_ms / 1000)
@@ -322,6 +333,14 @@ class ClassicQueue(Queue):
         self._ready.put_back(queued)
         if self.settings.max_length_bytes is not None:
             self._ready_body_bytes += queued.message.body_size
+
+    def _retry_due(self) -> None:
+        """Put back what has waited long enough since it came back."""
+        assert self._retry is not None
+        self._deaths = []
+        for queued in self._retry.take_due():
+            self._put_back(queued)
+        self._dispatch_returned()
 
     def _will_overflow(self, message: Message) -> bool:
         """Say whether a publish is refused; what it refuses may be dead-lettered."""

@@ -66,7 +66,7 @@ class QuorumQueue(ClassicQueue):
             if wrong:
                 raise PreconditionFailed(f"invalid property '{word}' for {resource}")
 
-    def requeue(self, returned: Iterable[QueuedMessage]) -> None:
+    def requeue(self, returned: Iterable[QueuedMessage], *, failed: bool = True) -> None:
         """Take messages back to their places, and count; what came back too often dies."""
         staying = []
         for queued in returned:
@@ -78,7 +78,7 @@ class QuorumQueue(ClassicQueue):
             else:
                 self._tell(queued)
                 staying.append(queued)
-        super().requeue(staying)
+        super().requeue(staying, failed=failed)
 
     def check_delete(self, *, if_unused: bool, if_empty: bool) -> None:
         """Refuse what RabbitMQ refuses: a quorum queue cannot look before it goes."""

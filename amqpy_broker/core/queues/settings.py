@@ -22,6 +22,10 @@ CACHE_SIZE: Final = "x-cache-size"
 CACHE_TTL: Final = "x-cache-ttl"
 DEDUPLICATION_HEADER: Final = "x-deduplication-header"
 _CACHE_SIZE_DEFAULT: Final = 128
+RETRY_TYPE: Final = "x-delayed-retry-type"
+RETRY_MIN: Final = "x-delayed-retry-min"
+RETRY_MAX: Final = "x-delayed-retry-max"
+RETRY_MULTIPLIER: Final = "x-delayed-retry-multiplier"
 
 
 class Overflow(Enum):
@@ -42,6 +46,27 @@ class DeduplicationSettings:
     cache_ttl_ms: int | None = None
 
 
+class RetryType(Enum):
+    """Which messages wait when they come back (https://www.rabbitmq.com/docs/quorum-queues#delayed-retry)."""
+
+    DISABLED = "disabled"
+    ALL = "all"
+    # Somebody failed with them: rejected, or the channel ended.
+    FAILED = "failed"
+    # The others.
+    RETURNED = "returned"
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """How long messages wait that came back."""
+
+    type: RetryType
+    min_ms: int
+    max_ms: int | None = None
+    multiplier: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
     """What a queue was asked to do. None: it was not."""
@@ -58,12 +83,20 @@ class QueueSettings:
     # Returns to the queue that a message survives; quorum queues only.
     delivery_limit: int | None = None
     deduplication: DeduplicationSettings | None = None
+    retry: RetrySettings | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether every message is treated alike: kept until it is settled."""
         return all(
-            asked is None for asked in (self.message_ttl_ms, self.max_length, self.max_length_bytes, self.deduplication)
+            asked is None
+            for asked in (
+                self.message_ttl_ms,
+                self.max_length,
+                self.max_length_bytes,
+                self.deduplication,
+                self.retry,
+            )
         )
 
     @property
@@ -102,7 +135,7 @@ def _ttl(argument: Argument) -> int:
     return _not_negative(argument)
 
 
-def _expires(argument: Argument) -> int:
+def _positive(argument: Argument) -> int:
     value = _integer(argument)
     if value == 0:
         raise _Wrong((Atom("value_zero"), 0))
@@ -153,7 +186,7 @@ Reader = Callable[[Argument], object]
 
 _OVERFLOW_WORDS: Final = tuple(overflow.value for overflow in Overflow)
 _COMMON: Final[Mapping[str, Reader]] = {
-    "x-expires": _expires,
+    "x-expires": _positive,
     "x-message-ttl": _ttl,
     "x-dead-letter-exchange": _text,
     "x-dead-letter-routing-key": _text,
@@ -169,6 +202,10 @@ _BEYOND: Final[Mapping[str, Reader]] = {
     CACHE_SIZE: _cache_size,
     CACHE_TTL: _ttl,
     DEDUPLICATION_HEADER: _text,
+    RETRY_TYPE: _one_of(tuple(kind.value for kind in RetryType), lambda word: Atom("invalid_delayed_retry_type")),
+    RETRY_MIN: _positive,
+    RETRY_MAX: _positive,
+    RETRY_MULTIPLIER: _positive,
 }
 BEYOND_ARGUMENTS: Final = tuple(_BEYOND)
 _QUEUE_MODES: Final = ("default", "lazy")
@@ -222,8 +259,10 @@ def queue_type_of(arguments: Arguments, resource: str) -> str:
     return str(wanted.value)
 
 
-def read_settings(arguments: Arguments, queue_type: str, resource: str) -> QueueSettings:
-    """Check and read the arguments of a declaration.
+def read_settings(
+    arguments: Arguments, queue_type: str, resource: str, *, only_version: int | None = None
+) -> QueueSettings:
+    """Check and read the arguments of a declaration. `only_version` is the one x-queue-version there is, if not any.
 
     Raises:
         PreconditionFailed: with RabbitMQ's text for the first that is wrong.
@@ -239,10 +278,16 @@ def read_settings(arguments: Arguments, queue_type: str, resource: str) -> Queue
             raise _refusal(name, resource, wrong.reason) from None
         if name == "x-dead-letter-routing-key" and "x-dead-letter-exchange" not in arguments:
             raise _refusal(name, resource, Atom("routing_key_but_no_dlx_defined"))
+    version = values.get("x-queue-version")
+    if version is not None and only_version is not None and version != only_version:
+        raise _refusal("x-queue-version", resource, f"unsupported queue version '{version}'")
     for name in arguments:
         if name in _KNOWN_ANYWHERE and name not in known:
             raise PreconditionFailed(f"invalid arg '{name}' for {resource} of queue type rabbit_{queue_type}_queue")
-    return _settings(values)
+    try:
+        return _settings(values)
+    except _Wrong as wrong:
+        raise _refusal(RETRY_TYPE, resource, wrong.reason) from None
 
 
 def _settings(values: Mapping[str, object]) -> QueueSettings:
@@ -266,6 +311,7 @@ def _settings(values: Mapping[str, object]) -> QueueSettings:
         single_active_consumer=values.get("x-single-active-consumer") is True,
         delivery_limit=integer("x-delivery-limit"),
         deduplication=_deduplication(values),
+        retry=_retry(values),
     )
 
 
@@ -277,6 +323,21 @@ def _deduplication(values: Mapping[str, object]) -> DeduplicationSettings | None
         header if isinstance(header, str) else DEDUPLICATION_HEADER,
         size if isinstance(size, int) else _CACHE_SIZE_DEFAULT,
         ttl_ms if isinstance(ttl_ms, int) else None,
+    )
+
+
+def _retry(values: Mapping[str, object]) -> RetrySettings | None:
+    retry_type = RetryType(values.get(RETRY_TYPE, RetryType.DISABLED.value))
+    if retry_type is RetryType.DISABLED:
+        return None
+    min_ms, max_ms, multiplier = (values.get(name) for name in (RETRY_MIN, RETRY_MAX, RETRY_MULTIPLIER))
+    if not isinstance(min_ms, int):
+        raise _Wrong(f"'{retry_type.value}' needs {RETRY_MIN}")
+    return RetrySettings(
+        retry_type,
+        min_ms,
+        max_ms if isinstance(max_ms, int) else None,
+        multiplier if isinstance(multiplier, int) else None,
     )
 
 

@@ -10,6 +10,7 @@ Contents arrive as a method, a header and bodies, in that order, whatever other 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from pamqp import commands
@@ -29,7 +30,7 @@ from amqpy_broker.core.limits import (
     MEMO_KEY_MAX_BYTES,
     UNFINISHED_CONTENT_MAX_BYTES,
 )
-from amqpy_broker.core.queues.base import Queue
+from amqpy_broker.core.queues.base import Consumer, Queue
 from amqpy_broker.core.vhost import VirtualHost
 from amqpy_broker.protocols.amqp091.closing import ClosingChannel
 from amqpy_broker.protocols.amqp091.codec import method_frame
@@ -40,6 +41,7 @@ from amqpy_broker.protocols.amqp091.frames import BODY, FRAME_END, FRAME_HEAD, H
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.protocols.amqp091.publishes import Publish
 from amqpy_broker.protocols.amqp091.tables import MalformedTable, check_table
+from amqpy_broker.protocols.amqp091.timeouts import Marks
 from amqpy_broker.protocols.amqp091.transactions import PendingPublish, PendingSettlement, Transaction
 
 logger = logging.getLogger(__name__)
@@ -65,7 +67,8 @@ class Session:
         "payload_max",
         "unfinished_bytes",
         "vhost",
-    )  # fmt: skip
+        "watch",
+    )
 
     def __init__(self, broker: BrokerCore, vhost: VirtualHost, actor: Actor, output: Output, payload_max: int) -> None:
         self.broker = broker
@@ -74,11 +77,17 @@ class Session:
         self.output = output
         self.payload_max = payload_max
         self.notifies_cancel = False
+        # Told of every new consumer: some acknowledge too late.
+        self.watch: Callable[[Consumer], None] = _nobody
         # Channels that have confirms to send at the end of this read.
         self.confirming: list[Channel] = []
         self.header_memo: dict[bytes, ContentHeader] = {}
         # Octets of contents that are not complete.
         self.unfinished_bytes = 0
+
+
+def _nobody(consumer: Consumer) -> None:
+    """Nobody wants to know."""
 
 
 class Channel:
@@ -91,6 +100,7 @@ class Channel:
         "confirms",
         "deliveries",
         "last_queue",
+        "marks",
         "number",
         "publishing",
         "session",
@@ -108,6 +118,8 @@ class Channel:
         # The queue that "" means [queue.bind.queue:queue-known].
         self.last_queue = ""
         self.confirms: Confirms | None = None
+        # How old unacknowledged deliveries are.
+        self.marks = Marks()
         self.transaction: Transaction | None = None
         # The content being received: its publish, its header, its frames so far.
         self.publishing: Publish | None = None

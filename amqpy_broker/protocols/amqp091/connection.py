@@ -10,6 +10,7 @@ goes to `methods`. docs/internals/performance.md tells what each step costs.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from enum import Enum
 from struct import Struct
 from typing import Final
@@ -27,6 +28,7 @@ from amqpy_broker.core.errors import (
     InternalError,
     LoginRefused,
     NotAllowed,
+    PreconditionFailed,
     Scope,
     UnexpectedFrame,
 )
@@ -39,10 +41,12 @@ from amqpy_broker.core.limits import (
     SILENT_CLOSE_DELAY_S,
 )
 from amqpy_broker.core.memory import BLOCKED_REASON
+from amqpy_broker.core.queues.base import Consumer
 from amqpy_broker.protocols.amqp091.channel import Channel, Session
 from amqpy_broker.protocols.amqp091.closing import ClosingChannel
 from amqpy_broker.protocols.amqp091.codec import Undecodable, decode_method, method_frame, method_index
 from amqpy_broker.protocols.amqp091.content import ContentHeader, FramedMessage
+from amqpy_broker.protocols.amqp091.deliveries import Deliveries
 from amqpy_broker.protocols.amqp091.frames import (
     BODY,
     ENVELOPE_SIZE,
@@ -67,6 +71,7 @@ from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.protocols.amqp091.publishes import Publish
 from amqpy_broker.protocols.amqp091.repeats import Repeat
 from amqpy_broker.protocols.amqp091.replies import channel_close, connection_close
+from amqpy_broker.protocols.amqp091.timeouts import ConsumerTimeouts, Marks
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +134,7 @@ class Connection:
         self._last_header: ContentHeader | None = None
         self._repeat: Repeat | None = None
         self._input = Input()
+        self._timeouts = ConsumerTimeouts(self, broker.timers, broker.consumer_timeout_ms)
         # Frames of the handshake are small; it ends with what was negotiated.
         # RabbitMQ lets a payload be as large as a frame may be, and so takes frames that are 8 octets too large.
         self._frame_size_max = broker.profile.frame_size_min
@@ -459,6 +465,7 @@ class Connection:
         assert user is not None
         actor = Actor(user, vhost.name, self)
         self._session = Session(self._broker, vhost, actor, self.output, self._frame_size_max - ENVELOPE_SIZE)
+        self._session.watch = self._timeouts.watch
         self._session.notifies_cancel = negotiated.can("consumer_cancel_notify")
         self._close_at_s = _NEVER
         self.state = State.RUNNING
@@ -535,6 +542,31 @@ class Connection:
         if channel.closed:
             self._closing_channels.pop(number, None)
 
+    def deliveries_of_channels(self) -> Iterable[tuple[Deliveries, Marks]]:
+        """List what the open channels have handed out."""
+        return [(channel.deliveries, channel.marks) for channel in self._channels.values()]
+
+    def delivery_timed_out(self, deliveries: Deliveries, consumer: Consumer, timeout_ms: int) -> None:
+        """End a consumer that has not acknowledged in time, or its channel."""
+        channel = self._channels.get(deliveries.channel)
+        if channel is None:
+            return
+        if self._broker.profile.consumer_timeout_is_for_quorum_queues:
+            if consumer.queue.type != "quorum":
+                return
+            if deliveries.notifies_cancel:
+                logger.warning("%s: consumer '%s' cancelled: acknowledged too late", self.name, consumer.tag)
+                deliveries.cancel(consumer)
+                return
+        self._refuse(
+            channel,
+            PreconditionFailed(
+                f"delivery acknowledgement on channel {channel.number} timed out. Timeout value used: {timeout_ms} ms."
+                " This timeout value can be configured, see consumers doc guide to learn more"
+            ),
+            0,
+        )
+
     def _send_confirms(self) -> None:
         session = self._session
         if session is not None and session.confirming:
@@ -601,6 +633,7 @@ class Connection:
         session, self._session = self._session, None
         if session is None:
             return
+        self._timeouts.stop()
         channels = tuple(self._channels.values())
         self._channels.clear()
         self._repeat = None

@@ -46,6 +46,8 @@ class Fate(Enum):
     DISCARD = "discard"
     # Rejected, and back in its queue.
     REQUEUE = "requeue"
+    # The same, though nobody failed with it.
+    RELEASE = "release"
 
 
 class Deliveries:
@@ -141,8 +143,8 @@ class Deliveries:
 
     def apply(self, deliveries: Sequence[Delivery], fate: Fate) -> None:
         """Do with deliveries that were taken what was asked for, and let their consumers go on."""
-        if fate is Fate.REQUEUE:
-            self.requeue(deliveries)
+        if fate in (Fate.REQUEUE, Fate.RELEASE):
+            self.requeue(deliveries, failed=fate is Fate.REQUEUE)
             return
         holders = [queued.consumer for _, queued in deliveries]
         self._count_down(holders)
@@ -153,7 +155,7 @@ class Deliveries:
                 queued.queue.discard(queued)
         self._resume(holders)
 
-    def requeue(self, deliveries: Sequence[Delivery]) -> None:
+    def requeue(self, deliveries: Sequence[Delivery], *, failed: bool = True) -> None:
         """Return deliveries that were taken to their queues, and let their consumers go on."""
         by_queue: dict[Queue, list[QueuedMessage]] = {}
         holders = [queued.consumer for _, queued in deliveries]
@@ -161,7 +163,7 @@ class Deliveries:
             by_queue.setdefault(queued.queue, []).append(queued)
         self._count_down(holders)
         for queue, returned in by_queue.items():
-            queue.requeue(returned)
+            queue.requeue(returned, failed=failed)
         self._resume(holders)
 
     def put_back(self, deliveries: Iterable[Delivery]) -> None:
@@ -210,6 +212,15 @@ class Deliveries:
             self.output.forget(consumer)
             consumer.queue.remove_consumer(consumer)
         return consumer
+
+    def cancel(self, consumer: Consumer) -> None:
+        """End a consumer from our side: what it has returns to its queue, and the client is told."""
+        self.remove_consumer(consumer.tag)
+        held = [(tag, queued) for tag, queued in self.unacked.items() if queued.consumer is consumer]
+        for tag, _ in held:
+            del self.unacked[tag]
+        self.requeue(held)
+        self.output.write(method_frame(self.channel, commands.Basic.Cancel, consumer.tag, True))
 
     def requeue_all(self) -> None:
         """Return everything, as when the channel ends."""

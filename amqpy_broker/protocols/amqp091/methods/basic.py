@@ -30,7 +30,8 @@ def qos(channel: Channel, method: Method) -> None:
     if asked.prefetch_size:
         raise NotImplementedByBroker(f"prefetch_size!=0 ({asked.prefetch_size})")
     deliveries = channel.deliveries
-    if asked.global_:
+    # 4.3 takes one for the whole channel for one of each consumer.
+    if asked.global_ and not channel.session.broker.profile.denies_global_prefetch:
         deliveries.global_prefetch_count = asked.prefetch_count
     else:
         deliveries.prefetch_count = asked.prefetch_count
@@ -60,6 +61,7 @@ def consume(channel: Channel, method: Method) -> None:
     )
     queue.add_consumer(consumer)
     deliveries.add_consumer(consumer)
+    channel.session.watch(consumer)
     if not asked.nowait:
         channel.reply(commands.Basic.ConsumeOk, tag)
     consumer.resume_if_waiting()
@@ -127,17 +129,16 @@ def ack(channel: Channel, method: Method) -> None:
 def nack(channel: Channel, method: Method) -> None:
     """Return or drop one delivery, or all up to one (https://www.rabbitmq.com/docs/nack)."""
     asked = fields(method, commands.Basic.Nack)
-    channel.settle(asked.delivery_tag or 0, multiple=asked.multiple, fate=_fate(asked.requeue))
+    # Who gives back has not failed, says RabbitMQ from 4.3 on; who rejects has.
+    fate = Fate.RELEASE if asked.requeue else Fate.DISCARD
+    channel.settle(asked.delivery_tag or 0, multiple=asked.multiple, fate=fate)
 
 
 def reject(channel: Channel, method: Method) -> None:
     """Return or drop one delivery."""
     asked = fields(method, commands.Basic.Reject)
-    channel.settle(asked.delivery_tag or 0, multiple=False, fate=_fate(asked.requeue))
-
-
-def _fate(requeue: bool) -> Fate:
-    return Fate.REQUEUE if requeue else Fate.DISCARD
+    fate = Fate.REQUEUE if asked.requeue else Fate.DISCARD
+    channel.settle(asked.delivery_tag or 0, multiple=False, fate=fate)
 
 
 def recover(channel: Channel, method: Method) -> None:

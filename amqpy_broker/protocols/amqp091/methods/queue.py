@@ -22,9 +22,7 @@ def declare(channel: Channel, method: Method) -> None:
 
 
 def _find(channel: Channel, queue_name: str) -> Queue:
-    queue = channel.vhost.find_queue(queue_name, channel.session.actor)
-    queue.used()
-    return queue
+    return channel.vhost.check_queue(channel.session.actor, queue_name)
 
 
 def _create(channel: Channel, queue_name: str, asked: commands.Queue.Declare, method: Method) -> Queue:
