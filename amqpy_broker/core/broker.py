@@ -1,6 +1,7 @@
 """The root of everything: vhosts, users, the profile and the clock. No I/O: a server carries bytes to and from it."""
 
 from amqpy_broker.core.clock import Clock, SystemClock
+from amqpy_broker.core.direct_replies import DirectReplies
 from amqpy_broker.core.limits import CONSUMER_TIMEOUT_MS
 from amqpy_broker.core.memory import Memory
 from amqpy_broker.core.names import NameSource
@@ -37,7 +38,8 @@ class BrokerCore:
         self.names = NameSource(seed)
         self.users = Users()
         self.vhosts: dict[str, VirtualHost] = {}
-        self.memory = Memory(self.vhosts, memory_watermark_bytes)
+        self.replies = DirectReplies(self.names)
+        self.memory = Memory(self.vhosts, memory_watermark_bytes, self.replies)
         self.add_vhost(DEFAULT_VHOST)
         self.users.add(
             User(DEFAULT_USER, hash_password(DEFAULT_USER), ("administrator",), {DEFAULT_VHOST: Permissions()})

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from amqpy_broker.core.direct_replies import DirectReplies
 from amqpy_broker.core.limits import MEMORY_CHECK_INTERVAL_BYTES, MEMORY_RELEASE_SHARE, MEMORY_WATERMARK_SHARE
 from amqpy_broker.core.vhost import VirtualHost
 
@@ -20,8 +21,14 @@ _FALLBACK_BYTES: Final = 1_073_741_824
 class Memory:
     """Raises and ends the alarm. Whoever reads from publishers says how much; whoever waits asks to be told."""
 
-    def __init__(self, vhosts: Mapping[str, VirtualHost], watermark_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        vhosts: Mapping[str, VirtualHost],
+        watermark_bytes: int | None = None,
+        replies: DirectReplies | None = None,
+    ) -> None:
         self._vhosts = vhosts
+        self._replies = replies
         self.watermark_bytes = default_watermark_bytes() if watermark_bytes is None else watermark_bytes
         self.alarm = False
         # Told with the new state whenever the alarm is raised or ends.
@@ -33,7 +40,8 @@ class Memory:
     @property
     def used_bytes(self) -> int:
         """Memory held by messages, ready and unacknowledged."""
-        return sum(vhost.memory_bytes for vhost in self._vhosts.values())
+        queued = sum(vhost.memory_bytes for vhost in self._vhosts.values())
+        return queued + (self._replies.memory_bytes if self._replies is not None else 0)
 
     def note_read(self, count: int) -> None:
         """Learn that so many octets came in, which may have become messages."""

@@ -28,6 +28,11 @@ class Message(ABC):
         """The routing key it was published with."""
 
     @property
+    def copies(self) -> tuple[str, ...]:
+        """The routing keys that its headers CC and BCC named when it was published."""
+        return ()
+
+    @property
     @abstractmethod
     def body_size(self) -> int:
         """Octets of the body."""
@@ -85,5 +90,5 @@ class Message(ABC):
     ) -> Message:
         """Make a message with the same body that differs in what is given; all other properties stay byte for byte.
 
-        An empty header table takes the property away.
+        An empty header table takes the property away. With another routing key it has no copies any more.
         """

@@ -68,6 +68,8 @@ class Profile:
     tells_acquired_count: bool
     # From 4.2 on, binding a direct reply-to queue is forbidden rather than impossible.
     refuses_binding_reply_to: bool
+    # 3.x looks at the user-id of a message before its expiration and its CC, 4.x after them.
+    checks_user_id_first: bool
     # Protocol headers that are taken for AMQP 0-9-1.
     protocol_headers: tuple[bytes, ...]
 
@@ -104,6 +106,7 @@ _3_10: Final = Profile(
     hashes_header_types=True,
     hash_weight_max=None,
     missing_exchange_types=frozenset(("x-local-random",)),
+    checks_user_id_first=True,
     protocol_headers=(
         b"AMQP\x00\x00\x09\x01",
         b"AMQP\x01\x01\x00\x09",
@@ -144,6 +147,7 @@ _4_0: Final = Profile(
     hashes_header_types=False,
     hash_weight_max=None,
     missing_exchange_types=frozenset(),
+    checks_user_id_first=False,
     protocol_headers=(b"AMQP\x00\x00\x09\x01", b"AMQP\x01\x01\x00\x09"),
 )
 

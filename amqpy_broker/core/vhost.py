@@ -15,6 +15,7 @@ from amqpy_broker.core.erlang_terms import Atom, format_p
 from amqpy_broker.core.errors import AccessRefused, InternalError, NotFound, PreconditionFailed, ResourceLocked
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
+from amqpy_broker.core.exchanges.copies import CC
 from amqpy_broker.core.exchanges.direct import DefaultExchange
 from amqpy_broker.core.exchanges.router import Routed, route, route_message
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED, find_exchange_type
@@ -315,10 +316,12 @@ class VirtualHost:
             return
         headers = headers_after(message, Death(queue.name, reason, int(self.timers.clock.unix_s())), self.profile)
         key = settings.dead_letter_routing_key
+        if key is not None and self.profile.tells_deaths_as_3_x:
+            headers.pop(CC, None)
         letter = message.edited(
             exchange=exchange.name, routing_key=key, headers=headers, drop_expiration=True, died=True
         )
-        for target in self.route_message(exchange, letter):
+        for target in self.route_message(exchange, letter, letter.copies):
             if reason is Reason.REJECTED or not would_cycle(headers, target.name):
                 target.enqueue(letter)
 

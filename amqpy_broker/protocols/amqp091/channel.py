@@ -21,7 +21,6 @@ from amqpy_broker.core.errors import (
     FrameError,
     InternalError,
     NotFound,
-    PreconditionFailed,
     UnexpectedFrame,
 )
 from amqpy_broker.core.limits import (
@@ -32,11 +31,13 @@ from amqpy_broker.core.limits import (
 )
 from amqpy_broker.core.queues.base import Consumer, Queue
 from amqpy_broker.core.vhost import VirtualHost
+from amqpy_broker.protocols.amqp091.admission import admit, passes_limit
 from amqpy_broker.protocols.amqp091.closing import ClosingChannel
 from amqpy_broker.protocols.amqp091.codec import method_frame
 from amqpy_broker.protocols.amqp091.confirms import Confirms
 from amqpy_broker.protocols.amqp091.content import ContentHeader, FramedMessage, MalformedContent
 from amqpy_broker.protocols.amqp091.deliveries import Deliveries, Fate
+from amqpy_broker.protocols.amqp091.direct_reply_to import ReplyConsumer
 from amqpy_broker.protocols.amqp091.frames import BODY, FRAME_END, FRAME_HEAD, HEAD_SIZE, HEADER, HEADER_PAYLOAD_MIN
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.protocols.amqp091.publishes import Publish
@@ -50,7 +51,6 @@ BASIC: Final = 60
 BASIC_PUBLISH: Final = 40
 NO_ROUTE: Final = 312
 _NO_WEIGHT: Final = bytes(2)
-_DELIVERY_MODES: Final = frozenset((1, 2))
 _unpack_head = FRAME_HEAD.unpack_from
 
 
@@ -103,6 +103,7 @@ class Channel:
         "marks",
         "number",
         "publishing",
+        "reply_consumer",
         "session",
         "transaction",
         "vhost",
@@ -123,6 +124,8 @@ class Channel:
         self.transaction: Transaction | None = None
         # The content being received: its publish, its header, its frames so far.
         self.publishing: Publish | None = None
+        # Who gets the replies to this channel's requests.
+        self.reply_consumer: ReplyConsumer | None = None
         self._header: ContentHeader | None = None
         self._frames: list[bytes | memoryview] = []
         self._missing_bytes = 0
@@ -257,13 +260,8 @@ class Channel:
             )
         if payload[2:4] != _NO_WEIGHT:
             raise self.expected_content()
-        profile = session.broker.profile
-        header.suspect = (
-            header.user_id is not None
-            or header.expiration is not None
-            or header.body_size > profile.message_size_max
-            or (profile.refuses_odd_delivery_modes and header.delivery_mode not in _DELIVERY_MODES)
-        )
+        if passes_limit(header, session.broker.profile):
+            header.suspect = True
         if header.repeats and len(payload) <= MEMO_KEY_MAX_BYTES:
             if len(session.header_memo) >= HEADER_MEMO_MAX:
                 session.header_memo.clear()
@@ -274,7 +272,13 @@ class Channel:
 
     def publish(self, publish: Publish, message: FramedMessage) -> None:
         """Route a message, and hand it to its queues."""
+        if message.header.suspect:
+            message = self._admit(publish, message)
+            publish = message.publish
         queues = self.queues_for(publish, message)
+        if publish.replies:
+            # Not even a transaction holds them back.
+            self.session.broker.replies.deliver(publish.replies, message)
         if self.transaction is not None:
             self.transaction.add_publish(PendingPublish(message, queues))
             return
@@ -301,8 +305,6 @@ class Channel:
         vhost = self.vhost
         if publish.generation != vhost.generation:
             publish.resolve(vhost, self.session.actor)
-        if message.header.suspect:
-            self._check(message.header)
         queues = publish.queues
         return self._route_by_itself(publish, message) if queues is None else queues
 
@@ -329,28 +331,21 @@ class Channel:
             self.session.confirming.append(self)
         confirms.published += count
 
-    def _check(self, header: ContentHeader) -> None:
-        profile = self.session.broker.profile
-        if header.body_size > profile.message_size_max:
-            raise PreconditionFailed(
-                f"message size {header.body_size} is larger than configured max size {profile.message_size_max}"
-            )
-        _ = header.expiration_ms
-        if header.user_id is not None:
-            self._check_user_id(header.user_id)
-        if profile.refuses_odd_delivery_modes and header.delivery_mode not in _DELIVERY_MODES:
-            raise PreconditionFailed(f"invalid message: {{delivery_mode_unknown,{header.delivery_mode}}}")
+    def _admit(self, publish: Publish, message: FramedMessage) -> FramedMessage:
+        """Check a message that may have to be refused or changed; that its exchange is there comes first.
 
-    def _check_user_id(self, user_id: bytes) -> None:
-        # https://www.rabbitmq.com/docs/validated-user-id
-        claimed, user = user_id.decode("utf-8", "replace"), self.session.actor.user.name
-        if claimed != user:
-            raise PreconditionFailed(f"user_id property set to '{claimed}' but authenticated user was '{user}'")
+        Raises:
+            AmqpError: it may not be published.
+        """
+        session = self.session
+        if publish.generation != self.vhost.generation:
+            publish.resolve(self.vhost, session.actor)
+        return admit(message, session.broker.profile, session.actor.user.name, self.reply_consumer)
 
     def _route_by_itself(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
         assert publish.exchange is not None
         try:
-            return self.vhost.route_message(publish.exchange, message)
+            return self.vhost.route_message(publish.exchange, message, publish.copies)
         except MalformedTable:
             raise InternalError("") from None
 
@@ -393,11 +388,18 @@ class Channel:
 
     def remove_consumers(self) -> None:
         """Stop all deliveries; auto-delete queues without consumers go."""
+        self.remove_reply_consumer()
         queues = [consumer.queue for consumer in self.deliveries.consumers.values()]
         for tag in tuple(self.deliveries.consumers):
             self.deliveries.remove_consumer(tag)
         for queue in queues:
             self.vhost.consumer_gone(queue)
+
+    def remove_reply_consumer(self) -> None:
+        """Take no replies any more."""
+        if self.reply_consumer is not None:
+            self.reply_consumer.close()
+            self.reply_consumer = None
 
     def release(self) -> None:
         """Return all that is unacknowledged, and forget what was not committed or not complete."""

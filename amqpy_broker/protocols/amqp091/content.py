@@ -10,6 +10,7 @@ from struct import Struct, error
 from typing import Final
 
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
+from amqpy_broker.core.direct_replies import REPLY_TO
 from amqpy_broker.core.expiration import parse_expiration
 from amqpy_broker.core.message import Message
 from amqpy_broker.protocols.amqp091.codec import short_string
@@ -23,7 +24,7 @@ from amqpy_broker.protocols.amqp091.frames import (
     pack_frame,
 )
 from amqpy_broker.protocols.amqp091.publishes import Publish
-from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_table, write_table
+from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_table, without_field, write_table
 
 # class, weight, body size, property flags [AMQP 0-9-1 4.2.6.1]
 _CONTENT_HEADER: Final = Struct(">HHQH")
@@ -95,7 +96,8 @@ class ContentHeader:
         self.user_id: bytes | None = None
         self.expiration: bytes | None = None
         self._expiration_ms: int | None = None
-        # Set by whoever knows the limits: a message with this header may have to be refused.
+        # A message with this header may have to be refused, changed or copied, or expires by itself: what is found here
+        # tells, or whoever knows the limits.
         self.suspect = False
         try:
             self.class_id: int
@@ -115,8 +117,12 @@ class ContentHeader:
                 start, at = at + 1, at + 1 + payload[at]
                 if index == _USER_ID_AT:
                     self.user_id = payload[start:at]
+                    self.suspect = True
                 elif index == _EXPIRATION_AT:
                     self.expiration = payload[start:at]
+                    self.suspect = True
+                elif index == _REPLY_TO_AT and payload[start:at] == _REPLY_TO:
+                    self.suspect = True
             elif kind == _OCTET:
                 if index == _DELIVERY_MODE_AT:
                     self.delivery_mode = payload[at]
@@ -125,6 +131,9 @@ class ContentHeader:
                 at += 1
             elif kind == _TABLE:
                 self.headers_at = at
+                # One octet is found ten times as fast as two.
+                if _C in payload and payload.find(_COPIES) >= 0:
+                    self.suspect = True
                 at += 4 + _LENGTH.unpack_from(payload, at)[0]
             else:
                 at += 8
@@ -142,6 +151,10 @@ class ContentHeader:
         return self._expiration_ms
 
 
+_REPLY_TO: Final = REPLY_TO.encode()
+# What the names of the headers CC and BCC have in common.
+_COPIES: Final = b"CC"
+_C: Final = _COPIES[0]
 _CORRELATION_ID_AT: Final = 5
 _REPLY_TO_AT: Final = 6
 _EXPIRATION_AT: Final = 7
@@ -205,6 +218,11 @@ class FramedMessage(Message):
     def routing_key(self) -> str:
         """The routing key it was published with."""
         return self.publish.routing_key
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        """The routing keys that its headers CC and BCC named when it was published."""
+        return self.publish.copies
 
     @property
     def body_size(self) -> int:
@@ -289,6 +307,7 @@ class FramedMessage(Message):
                 self.routing_key if routing_key is None else routing_key,
                 mandatory=publish.mandatory,
                 immediate=publish.immediate,
+                copies=publish.copies if routing_key is None else (),
             )
         shape = DeadMessage if died or self.died else FramedMessage
         if headers is None and reply_to is None and not drop_expiration:
@@ -302,10 +321,34 @@ class FramedMessage(Message):
             values[_REPLY_TO_AT] = short_string(reply_to)
         if drop_expiration:
             values.pop(_EXPIRATION_AT, None)
-        payload = self.frames[HEAD_SIZE : HEAD_SIZE + _CONTENT_HEADER.size - 2] + _join_properties(values)
+        return shape(publish, *self._rewritten(values), self.channel)
+
+    @property
+    def may_have_copies(self) -> bool:
+        """Whether it is worth looking for CC and BCC in its header table."""
+        return bool(self.header.headers_at) and _COPIES in self.properties
+
+    @property
+    def wants_direct_reply(self) -> bool:
+        """Whether its reply-to stands for a name that replies find."""
+        return self._text_property(_REPLY_TO_AT) == _REPLY_TO
+
+    def copied_to(self, copies: tuple[str, ...]) -> FramedMessage:
+        """Make a message that goes to more routing keys."""
+        return FramedMessage(self.publish.copied_to(copies), self.header, self.frames, self.channel)
+
+    def without_header(self, name: str) -> FramedMessage:
+        """Make a message without a field of the header table; a table that is empty then stays, as in RabbitMQ."""
+        values = _property_values(self.properties)
+        values[_HEADERS_AT] = without_field(values[_HEADERS_AT], name)
+        return FramedMessage(self.publish, *self._rewritten(values), self.channel)
+
+    def _rewritten(self, properties: dict[int, bytes]) -> tuple[ContentHeader, bytes]:
+        """Write the frames with other properties."""
+        payload = self.frames[HEAD_SIZE : HEAD_SIZE + _CONTENT_HEADER.size - 2] + _join_properties(properties)
         body_at = self.header.payload_size + ENVELOPE_SIZE
         frames = pack_frame(HEADER, self.channel, payload) + self.frames[body_at:]
-        return shape(publish, ContentHeader(payload), frames, self.channel)
+        return ContentHeader(payload), frames
 
     def frames_for(self, channel: int, payload_max: int) -> bytes:
         """Return the frames with the receiver's channel number, and no larger than it takes them."""

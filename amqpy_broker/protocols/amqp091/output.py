@@ -6,7 +6,7 @@ Rule 2: above the high watermark a connection takes no deliveries: consumers are
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from amqpy_broker.core.limits import OUTPUT_HIGH_WATERMARK_BYTES
 from amqpy_broker.core.queues.base import Consumer
@@ -16,6 +16,13 @@ _LARGE_BYTES: Final = 131_072
 # When pieces are larger than this on the average, there may be large ones among them.
 _SMALL_BYTES: Final = 16_384
 HIGH_WATERMARK_BYTES: Final = OUTPUT_HIGH_WATERMARK_BYTES
+
+
+class Parked(Protocol):
+    """Who waits for room."""
+
+    def resume_if_waiting(self) -> None:
+        """Go on, if there is any."""
 
 
 class Output:
@@ -29,7 +36,7 @@ class Output:
         self.wake = wake
         # All consumers of the connection, and those that wait for the writer.
         self.consumers: dict[Consumer, None] = {}
-        self._parked: dict[Consumer, None] = {}
+        self._parked: dict[Parked, None] = {}
 
     @property
     def congested(self) -> bool:
@@ -55,7 +62,7 @@ class Output:
         self.consumers.pop(consumer, None)
         self._parked.pop(consumer, None)
 
-    def park(self, consumer: Consumer) -> None:
+    def park(self, consumer: Parked) -> None:
         """Remember a consumer that found the connection congested."""
         self._parked[consumer] = None
 

@@ -118,6 +118,20 @@ def check_table(data: bytes, offset: int) -> int:
     return stop
 
 
+def without_field(table: bytes, name: str) -> bytes:
+    """Return a table, its length first, that was checked, without its first field of this name."""
+    octets = octets_of(name)
+    at, stop = _LENGTH.size, len(table)
+    while at < stop:
+        name_stop = at + 1 + table[at]
+        field_stop = _check_value(table, name_stop, stop, 1)
+        if table[at + 1 : name_stop] == octets:
+            fields = table[_LENGTH.size : at] + table[field_stop:]
+            return _LENGTH.pack(len(fields)) + fields
+        at = field_stop
+    return table
+
+
 def _check_fields(data: bytes, at: int, stop: int, depth: int) -> None:
     while at < stop:
         at = _check_value(data, at + 1 + data[at], stop, depth)

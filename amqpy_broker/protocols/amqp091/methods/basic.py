@@ -5,6 +5,7 @@ from typing import Final
 from pamqp import commands
 
 from amqpy_broker.core.arguments import INTEGER_KINDS, Arguments
+from amqpy_broker.core.direct_replies import REPLY_TO
 from amqpy_broker.core.erlang_terms import Atom, format_p
 from amqpy_broker.core.errors import NotAllowed, NotImplementedByBroker, PreconditionFailed
 from amqpy_broker.core.limits import CONSUMERS_PER_CHANNEL_MAX
@@ -14,6 +15,7 @@ from amqpy_broker.protocols.amqp091.channel import Channel
 from amqpy_broker.protocols.amqp091.codec import Method
 from amqpy_broker.protocols.amqp091.content import FramedMessage
 from amqpy_broker.protocols.amqp091.deliveries import ChannelConsumer, Fate
+from amqpy_broker.protocols.amqp091.direct_reply_to import ReplyConsumer
 from amqpy_broker.protocols.amqp091.methods.fields import fields, name
 from amqpy_broker.protocols.amqp091.publishes import Publish
 
@@ -49,9 +51,12 @@ def consume(channel: Channel, method: Method) -> None:
     tag = asked.consumer_tag
     if tag in deliveries.consumers:
         raise NotAllowed(f"attempt to reuse consumer tag '{tag}'")
-    channel.session.actor.check_queue("read", queue_name)
     if len(deliveries.consumers) >= CONSUMERS_PER_CHANNEL_MAX:
         raise NotAllowed(f"reached maximum ({CONSUMERS_PER_CHANNEL_MAX}) of consumers per channel")
+    if queue_name == REPLY_TO:
+        _consume_replies(channel, asked)
+        return
+    channel.session.actor.check_queue("read", queue_name)
     queue = channel.vhost.find_queue(queue_name, channel.session.actor)
     queue.check_consume(global_prefetch=deliveries.global_prefetch_count > 0)
     _check_arguments(method.arguments, queue, channel.session.broker.profile)
@@ -83,11 +88,28 @@ def _invalid(name: str, queue: Queue, reason: str) -> PreconditionFailed:
     return PreconditionFailed(f"invalid arg '{name}' for {queue}: {reason}")
 
 
+def _consume_replies(channel: Channel, asked: commands.Basic.Consume) -> None:
+    """Take replies to this channel's requests (https://www.rabbitmq.com/docs/direct-reply-to)."""
+    if not asked.no_ack:
+        raise PreconditionFailed("reply consumer cannot acknowledge")
+    if channel.reply_consumer is not None:
+        raise PreconditionFailed("reply consumer already set")
+    tag = asked.consumer_tag or channel.session.broker.names.unique("amq.ctag-")
+    channel.reply_consumer = ReplyConsumer(channel.session.broker.replies, channel.deliveries, tag)
+    if not asked.nowait:
+        channel.reply(commands.Basic.ConsumeOk, tag)
+
+
 def cancel(channel: Channel, method: Method) -> None:
     """Remove a consumer; a tag that nobody has is fine, as in RabbitMQ."""
     asked = fields(method, commands.Basic.Cancel)
     tag = asked.consumer_tag or ""
-    consumer = channel.deliveries.remove_consumer(tag)
+    consumer = None
+    if channel.reply_consumer is not None and channel.reply_consumer.tag == tag:
+        # It goes first: a consumer of a queue may have the same tag.
+        channel.remove_reply_consumer()
+    else:
+        consumer = channel.deliveries.remove_consumer(tag)
     if not asked.nowait:
         channel.reply(commands.Basic.CancelOk, tag)
     if consumer is not None:

@@ -4,7 +4,9 @@ from typing import Final
 
 from pamqp import commands
 
+from amqpy_broker.core.direct_replies import REPLY_TO
 from amqpy_broker.core.errors import NotFound
+from amqpy_broker.core.names import queue_text
 from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.protocols.amqp091.channel import Channel
 from amqpy_broker.protocols.amqp091.codec import Method
@@ -15,10 +17,22 @@ def declare(channel: Channel, method: Method) -> None:
     """Create a queue, or check that it is there."""
     asked = fields(method, commands.Queue.Declare)
     queue_name = name(asked.queue)
+    if asked.queue.startswith(REPLY_TO):
+        _declare_replies(channel, queue_name, asked)
+        return
     queue = _find(channel, queue_name) if asked.passive else _create(channel, queue_name, asked, method)
     channel.last_queue = queue.name
     if not asked.nowait:
         channel.reply(commands.Queue.DeclareOk, queue.name, queue.ready_count, queue.consumer_count)
+
+
+def _declare_replies(channel: Channel, queue_name: str, asked: commands.Queue.Declare) -> None:
+    """Say whether somebody waits for replies under this name; nothing is created, whatever is asked for."""
+    if not channel.session.broker.replies.exists(queue_name):
+        raise NotFound(f"no {queue_text(queue_name, channel.vhost.name)}")
+    channel.last_queue = queue_name
+    if not asked.nowait:
+        channel.reply(commands.Queue.DeclareOk, queue_name, 0, 1)
 
 
 def _find(channel: Channel, queue_name: str) -> Queue:
