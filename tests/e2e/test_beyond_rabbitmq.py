@@ -1,6 +1,10 @@
 """What RabbitMQ does not have, with a real client in the same process."""
 
+import asyncio
+
 import aio_pika
+import pytest
+from aiormq.abc import FieldValue
 
 from amqpy_broker import Broker
 
@@ -19,3 +23,23 @@ async def test_a_message_that_is_sent_twice_arrives_once_and_is_confirmed_twice(
 
         assert (await queue.get(no_ack=True)).body == b"order"
         assert await queue.get(no_ack=True, fail=False) is None
+
+
+@pytest.mark.parametrize("way", ["reject", "nack"])
+async def test_a_message_that_comes_back_waits_as_its_queue_asks(way: str) -> None:
+    async with Broker() as broker, await aio_pika.connect(broker.url) as connection:
+        channel = await connection.channel()
+        inbox: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
+        for name, retry_type in (("waits", "all"), ("failed", "failed"), ("returned", "returned")):
+            arguments: dict[str, FieldValue] = {"x-delayed-retry-type": retry_type, "x-delayed-retry-min": 1000}
+            queue = await channel.declare_queue(name, arguments=arguments)
+            await channel.default_exchange.publish(aio_pika.Message(name.encode()), name)
+            await queue.consume(inbox.put)
+        for _ in range(3):
+            message = await inbox.get()
+            await getattr(message, way)(requeue=True)
+
+        again = [await asyncio.wait_for(inbox.get(), 30) for _ in range(3)]
+
+        assert all(message.redelivered for message in again)
+        assert again[0].body == (b"returned" if way == "reject" else b"failed")

@@ -54,8 +54,7 @@ class Retry:
         # Quorum queues have counted already.
         if isinstance(queued, RetriedMessage):
             queued.delivery_count += 1
-        asked = self._settings.type
-        if asked is RetryType.FAILED and not failed or asked is RetryType.RETURNED and failed:
+        if self._settings.type is (RetryType.RETURNED if failed else RetryType.FAILED):
             return False
         due_s = min(self._timers.now_s + self.delay_ms(queued.delivery_count) / 1000, queued.expires_at_s)
         heappush(self._held, (due_s, queued.position, queued))
