@@ -60,7 +60,7 @@ def queue_type(s: Stage, value: Any) -> None:
     max_in_memory_length=("x-max-in-memory-length", 5), max_in_memory_bytes=("x-max-in-memory-bytes", 5),
     filter_size=("x-stream-filter-size-bytes", 16), consumer_timeout=("x-consumer-timeout", 60_000),
     target_group_size=("x-quorum-target-group-size", 3), ha_policy=("x-ha-policy", "all"),
-    delayed_retry=("x-delayed-retry-type", "all"), wrong_value_too=("x-delivery-limit", "abc"),
+    wrong_value_too=("x-delivery-limit", "abc"),
     void=("x-delivery-limit", None), priority=("x-priority", 5), offset=("x-stream-offset", "first"),
     upper_case=("X-Message-TTL", "abc"), deduplication=("x-message-deduplication", True),
 )  # fmt: skip

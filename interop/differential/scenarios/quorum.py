@@ -221,7 +221,7 @@ def messages_of_a_closed_connection_come_back(s: Stage) -> None:
     b.call("basic.consume", queue=q, consumer_tag="c")
     b.deliveries(2)
     b.send("basic.ack", delivery_tag=1)
-    b.barrier()
+    b.deliveries(1)
     b.connection.close()
     a.settle(q, ready=2, consumers=0)
     s.drain(a, q)
