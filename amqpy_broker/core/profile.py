@@ -60,8 +60,8 @@ class Profile:
     passive_declare_needs_any_permission: bool
     # 4.3 refuses topic binding keys with more of the wildcard `#`; None is no limit.
     topic_hash_max: int | None
-    # x-queue-version: 4.3 knows none but this one; None is any.
-    only_queue_version: int | None
+    # The values of x-queue-version: 4.3 knows no version 1 any more.
+    queue_versions: tuple[int, ...]
     # Levels of priority that a quorum queue keeps apart by itself; 1 is none.
     quorum_priority_levels: int
     # 4.3 counts how often a quorum queue's message was handed out apart from how often that failed.
@@ -93,7 +93,7 @@ _3_10: Final = Profile(
     consumer_timeout_is_for_quorum_queues=False,
     passive_declare_needs_any_permission=False,
     topic_hash_max=None,
-    only_queue_version=None,
+    queue_versions=(1, 2),
     quorum_priority_levels=1,
     tells_acquired_count=False,
     refuses_binding_reply_to=False,
@@ -134,7 +134,7 @@ _4_0: Final = Profile(
     consumer_timeout_is_for_quorum_queues=False,
     passive_declare_needs_any_permission=False,
     topic_hash_max=None,
-    only_queue_version=None,
+    queue_versions=(1, 2),
     quorum_priority_levels=2,
     tells_acquired_count=False,
     refuses_binding_reply_to=False,
@@ -162,7 +162,7 @@ _4_3: Final = replace(
     consumer_timeout_is_for_quorum_queues=True,
     passive_declare_needs_any_permission=True,
     topic_hash_max=2,
-    only_queue_version=2,
+    queue_versions=(2,),
     quorum_priority_levels=32,
     tells_acquired_count=True,
 )

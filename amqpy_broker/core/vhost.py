@@ -35,7 +35,7 @@ from amqpy_broker.core.queues.base import Consumer, Queue, Reason
 from amqpy_broker.core.queues.dead_letter import Death, headers_after, would_cycle
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.settings import queue_type_of, read_settings
-from amqpy_broker.core.queues.types import NEEDS_A_NAME, QUEUE_TYPES
+from amqpy_broker.core.queues.types import NEEDS_A_NAME, queue_class
 from amqpy_broker.core.timers import Timers
 
 logger = logging.getLogger(__name__)
@@ -221,10 +221,11 @@ class VirtualHost:
             auto_delete,
             owner,
             stored_arguments(arguments, self.profile),
-            read_settings(arguments, queue_type, resource, only_version=self.profile.only_queue_version),
+            read_settings(arguments, queue_type, resource, versions=self.profile.queue_versions),
         )
-        QUEUE_TYPES[queue_type].check(properties, resource)
-        queue = QUEUE_TYPES[queue_type](properties, self)
+        kind = queue_class(queue_type, properties.settings)
+        kind.check(properties, resource)
+        queue = kind(properties, self)
         self._queues[name] = queue
         if owner is not None:
             self._exclusive.setdefault(owner, {})[queue] = None

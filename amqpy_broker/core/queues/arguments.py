@@ -8,7 +8,7 @@ from typing import Final
 from amqpy_broker.core.arguments import Argument, Arguments
 from amqpy_broker.core.errors import PreconditionFailed
 from amqpy_broker.core.profile import Profile
-from amqpy_broker.core.queues.settings import BEYOND_ARGUMENTS
+from amqpy_broker.core.queues.settings import BEYOND_ARGUMENTS, QUORUM_BEYOND_ARGUMENTS
 
 QUEUE_TYPE: Final = "x-queue-type"
 
@@ -26,6 +26,8 @@ CLASSIC_ARGUMENTS: Final = (
     "x-queue-version",
     "x-single-active-consumer",
     QUEUE_TYPE,
+    "x-queue-master-locator",
+    "x-queue-leader-locator",
     *BEYOND_ARGUMENTS,
 )
 
@@ -45,6 +47,7 @@ QUORUM_ARGUMENTS: Final = (
     QUEUE_TYPE,
     "x-quorum-initial-group-size",
     "x-delivery-limit",
+    *QUORUM_BEYOND_ARGUMENTS,
 )
 EQUIVALENT_ARGUMENTS: Final = {"classic": CLASSIC_ARGUMENTS, "quorum": QUORUM_ARGUMENTS}
 

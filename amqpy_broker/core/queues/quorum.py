@@ -16,11 +16,14 @@ from amqpy_broker.core.arguments import Argument
 from amqpy_broker.core.errors import NotImplementedByBroker, PreconditionFailed, ResourceLocked
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
-from amqpy_broker.core.queues.base import ExpiringMessage, QueuedMessage, Reason, Surroundings
+from amqpy_broker.core.profile import Profile
+from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, QueuedMessage, Reason, Surroundings
 from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.properties import QueueProperties
+from amqpy_broker.core.queues.ready import PriorityReady, Ready, ReturnsFirst, ReturnsLast, TwoLevelReady
 
 X_DELIVERY_COUNT: Final = "x-delivery-count"
+_TWO_LEVELS: Final = 2
 _NEVER: Final = float("inf")
 
 
@@ -50,6 +53,7 @@ class QuorumQueue(ClassicQueue):
         # None, or a negative number: no limit.
         self._delivery_limit = None if limit is None or limit < 0 else limit
         self._tells_first_delivery = around.profile.tells_first_quorum_delivery
+        self._ready = _ready_for(around.profile)
 
     @classmethod
     def check(cls, properties: QueueProperties, resource: str) -> None:
@@ -65,6 +69,20 @@ class QuorumQueue(ClassicQueue):
         ):
             if wrong:
                 raise PreconditionFailed(f"invalid property '{word}' for {resource}")
+
+    def get(self) -> QueuedMessage | None:
+        """Hand out the first message, without a consumer; 3.x tells who asks that it came back 0 times."""
+        queued = super().get()
+        if self._tells_first_delivery and isinstance(queued, CountedMessage):
+            self._tell(queued)
+        return queued
+
+    def add_consumer(self, consumer: Consumer) -> None:
+        """Add a consumer. None is ever alone: RabbitMQ does not heed `exclusive` here."""
+        self._consumers[consumer] = None
+        self.had_consumers = True
+        if self.settings.single_active_consumer and self._active is None:
+            self._active = consumer
 
     def requeue(self, returned: Iterable[QueuedMessage], *, failed: bool = True) -> None:
         """Take messages back to their places, and count; what came back too often dies."""
@@ -93,7 +111,7 @@ class QuorumQueue(ClassicQueue):
         """Refuse basic.get where one consumer is to have everything."""
         if self.settings.single_active_consumer:
             raise ResourceLocked(
-                f'cannot obtain access to locked {self}. basic.get operations are not supported by <<"quorum">> queues'
+                f"cannot obtain access to locked {self}. basic.get operations are not supported by quorum queues"
                 " with single active consumer"
             )
 
@@ -110,8 +128,6 @@ class QuorumQueue(ClassicQueue):
         self._bytes += message.memory_size + MESSAGE_OVERHEAD_BYTES
         queued = CountedMessage(message, self, self._next_position)
         queued.expires_at_s = expires_at_s
-        if self._tells_first_delivery:
-            self._tell(queued)
         return queued
 
     def _bury(self, queued: QueuedMessage, reason: Reason) -> None:
@@ -122,6 +138,16 @@ class QuorumQueue(ClassicQueue):
     def _tell(self, queued: CountedMessage) -> None:
         """Write the count into the message that consumers will get."""
         count = Argument("long", queued.delivery_count)
-        told = queued.original.edited(headers={**queued.original.headers, X_DELIVERY_COUNT: count})
+        # RabbitMQ sorts a table that it changes.
+        headers = dict(sorted({**queued.original.headers, X_DELIVERY_COUNT: count}.items()))
+        told = queued.original.edited(headers=headers)
         self._bytes += told.memory_size - queued.message.memory_size
         queued.message = told
+
+
+def _ready_for(profile: Profile) -> Ready:
+    """Choose in which order messages leave: versions differ in priorities, and in where a message comes back to."""
+    if profile.quorum_priority_levels == 1:
+        return ReturnsLast()
+    two_levels = profile.quorum_priority_levels == _TWO_LEVELS
+    return ReturnsFirst(TwoLevelReady() if two_levels else PriorityReady(profile.quorum_priority_levels - 1))

@@ -4,8 +4,13 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from typing import Final
 
 from amqpy_broker.core.queues.base import QueuedMessage
+
+# From which priority on a message is urgent to a quorum queue of 4.0, and how many such go before one that is not.
+_HIGH_PRIORITY: Final = 5
+_HIGH_IN_A_ROW_MAX: Final = 2
 
 
 class Ready(ABC):
@@ -140,3 +145,105 @@ class PriorityReady(Ready):
 
     def _level(self, queued: QueuedMessage) -> FifoReady:
         return self._levels[min(queued.message.priority, len(self._levels) - 1)]
+
+
+class TwoLevelReady(Ready):
+    """Two of those with a priority from 5 on, then one of the others, as quorum queues of 4.0 do it.
+
+    See https://www.rabbitmq.com/docs/quorum-queues#priorities.
+    """
+
+    __slots__ = ("_high", "_high_in_a_row", "_normal")
+
+    def __init__(self) -> None:
+        self._high = FifoReady()
+        self._normal = FifoReady()
+        self._high_in_a_row = 0
+
+    def append(self, queued: QueuedMessage) -> None:
+        """Add a message at the end of its level."""
+        self._level(queued).append(queued)
+
+    def put_back(self, queued: QueuedMessage) -> None:
+        """Return a message to its place in its level."""
+        self._level(queued).put_back(queued)
+
+    def pop(self) -> QueuedMessage | None:
+        """Take the first message of the level whose turn it is."""
+        level = self._next_level()
+        self._high_in_a_row = self._high_in_a_row + 1 if level is self._high else 0
+        return level.pop()
+
+    def pop_expired(self, now_s: float) -> QueuedMessage | None:
+        """Take the first message if it has expired."""
+        return self.pop() if self.next_expiry_s <= now_s else None
+
+    @property
+    def next_expiry_s(self) -> float:
+        """When the first message expires."""
+        return self._next_level().next_expiry_s
+
+    def drain(self) -> Iterator[QueuedMessage]:
+        """Take everything."""
+        while (queued := self.pop()) is not None:
+            yield queued
+
+    def __len__(self) -> int:
+        return len(self._high) + len(self._normal)
+
+    def _next_level(self) -> FifoReady:
+        if not self._high or (self._normal and self._high_in_a_row >= _HIGH_IN_A_ROW_MAX):
+            return self._normal
+        return self._high
+
+    def _level(self, queued: QueuedMessage) -> FifoReady:
+        return self._high if queued.message.priority >= _HIGH_PRIORITY else self._normal
+
+
+class ReturnsFirst(Ready):
+    """What came back leaves first, in the order in which it came back: quorum queues since 4.0."""
+
+    __slots__ = ("_fresh", "_returned")
+
+    def __init__(self, fresh: Ready) -> None:
+        self._fresh = fresh
+        self._returned: deque[QueuedMessage] = deque()
+
+    def append(self, queued: QueuedMessage) -> None:
+        """Add a message that was never handed out."""
+        self._fresh.append(queued)
+
+    def put_back(self, queued: QueuedMessage) -> None:
+        """Add a message behind the others that came back."""
+        self._returned.append(queued)
+
+    def pop(self) -> QueuedMessage | None:
+        """Take the first message."""
+        return self._returned.popleft() if self._returned else self._fresh.pop()
+
+    def pop_expired(self, now_s: float) -> QueuedMessage | None:
+        """Take the first message if it has expired."""
+        return self.pop() if self.next_expiry_s <= now_s else None
+
+    @property
+    def next_expiry_s(self) -> float:
+        """When the first message expires."""
+        return self._returned[0].expires_at_s if self._returned else self._fresh.next_expiry_s
+
+    def drain(self) -> Iterator[QueuedMessage]:
+        """Take everything."""
+        while (queued := self.pop()) is not None:
+            yield queued
+
+    def __len__(self) -> int:
+        return len(self._returned) + len(self._fresh)
+
+
+class ReturnsLast(FifoReady):
+    """What came back goes to the end: quorum queues of 3.x."""
+
+    __slots__ = ()
+
+    def put_back(self, queued: QueuedMessage) -> None:
+        """Add a message at the end."""
+        self.append(queued)

@@ -3,7 +3,7 @@
 A new argument is a row in a queue type's table and a field of `QueueSettings`. Refusals are RabbitMQ's, to the letter.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -22,6 +22,7 @@ CACHE_SIZE: Final = "x-cache-size"
 CACHE_TTL: Final = "x-cache-ttl"
 DEDUPLICATION_HEADER: Final = "x-deduplication-header"
 _CACHE_SIZE_DEFAULT: Final = 128
+LAST_VALUE_KEY: Final = "x-last-value-key"
 RETRY_TYPE: Final = "x-delayed-retry-type"
 RETRY_MIN: Final = "x-delayed-retry-min"
 RETRY_MAX: Final = "x-delayed-retry-max"
@@ -84,6 +85,8 @@ class QueueSettings:
     delivery_limit: int | None = None
     deduplication: DeduplicationSettings | None = None
     retry: RetrySettings | None = None
+    # The header that tells which messages are values of the same thing; classic queues only.
+    last_value_key: str | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -96,6 +99,7 @@ class QueueSettings:
                 self.max_length_bytes,
                 self.deduplication,
                 self.retry,
+                self.last_value_key,
             )
         )
 
@@ -126,6 +130,10 @@ def _not_negative(argument: Argument) -> int:
     if value < 0:
         raise _Wrong((Atom("value_negative"), value))
     return value
+
+
+def _integer_or_nothing(argument: Argument) -> int | None:
+    return _integer(argument) if argument.kind in INTEGER_KINDS else None
 
 
 def _ttl(argument: Argument) -> int:
@@ -207,7 +215,12 @@ _BEYOND: Final[Mapping[str, Reader]] = {
     RETRY_MAX: _positive,
     RETRY_MULTIPLIER: _positive,
 }
-BEYOND_ARGUMENTS: Final = tuple(_BEYOND)
+_CLASSIC_BEYOND: Final[Mapping[str, Reader]] = {**_BEYOND, LAST_VALUE_KEY: _text}
+BEYOND_ARGUMENTS: Final = tuple(_CLASSIC_BEYOND)
+QUORUM_BEYOND_ARGUMENTS: Final = tuple(_BEYOND)
+_LOCATOR: Final = _one_of(
+    ("client-local", "balanced", "random", "least-leaders"), lambda word: Atom("invalid_queue_locator_arg")
+)
 _QUEUE_MODES: Final = ("default", "lazy")
 _CLASSIC: Final[Mapping[str, Reader]] = {
     **{name: _COMMON[name] for name in ("x-expires", "x-message-ttl", "x-dead-letter-exchange")},
@@ -219,27 +232,25 @@ _CLASSIC: Final[Mapping[str, Reader]] = {
     "x-queue-mode": _one_of(_QUEUE_MODES, lambda word: f"unsupported queue mode '{word}'"),
     "x-single-active-consumer": _flag,
     QUEUE_TYPE: _text,
-    "x-queue-version": _integer,
+    "x-queue-version": _not_negative,
     "x-queue-master-locator": _anything,
-    "x-queue-leader-locator": _text,
-    **_BEYOND,
+    "x-queue-leader-locator": _LOCATOR,
+    **_CLASSIC_BEYOND,
 }
 _QUORUM: Final[Mapping[str, Reader]] = {
     **{name: reader for name, reader in _COMMON.items() if name != QUEUE_TYPE},
     "x-dead-letter-strategy": _one_of(("at-most-once", "at-least-once"), lambda word: Atom("invalid_dlx_strategy")),
     "x-max-in-memory-length": _not_negative,
     "x-max-in-memory-bytes": _not_negative,
-    "x-delivery-limit": _integer,
-    "x-quorum-initial-group-size": _not_negative,
-    "x-queue-leader-locator": _text,
+    "x-delivery-limit": _integer_or_nothing,
+    "x-quorum-initial-group-size": _positive,
+    "x-queue-leader-locator": _LOCATOR,
     QUEUE_TYPE: _text,
     **_BEYOND,
 }
 # The arguments that a queue type knows; those of another type are refused, all others are free.
 ARGUMENTS: Final[Mapping[str, Mapping[str, Reader]]] = {"classic": _CLASSIC, "quorum": _QUORUM}
-_STREAM_ONLY: Final = frozenset(
-    ("x-max-age", "x-stream-max-segment-size-bytes", "x-stream-filter-size-bytes", "x-initial-cluster-size")
-)
+_STREAM_ONLY: Final = frozenset(("x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size"))
 _KNOWN_ANYWHERE: Final = frozenset(_CLASSIC) | frozenset(_QUORUM) | _STREAM_ONLY
 
 
@@ -260,9 +271,9 @@ def queue_type_of(arguments: Arguments, resource: str) -> str:
 
 
 def read_settings(
-    arguments: Arguments, queue_type: str, resource: str, *, only_version: int | None = None
+    arguments: Arguments, queue_type: str, resource: str, *, versions: Container[int] = (1, 2)
 ) -> QueueSettings:
-    """Check and read the arguments of a declaration. `only_version` is the one x-queue-version there is, if not any.
+    """Check and read the arguments of a declaration. `versions` are those of classic queues that there are.
 
     Raises:
         PreconditionFailed: with RabbitMQ's text for the first that is wrong.
@@ -279,9 +290,9 @@ def read_settings(
         if name == "x-dead-letter-routing-key" and "x-dead-letter-exchange" not in arguments:
             raise _refusal(name, resource, Atom("routing_key_but_no_dlx_defined"))
     version = values.get("x-queue-version")
-    if version is not None and only_version is not None and version != only_version:
+    if isinstance(version, int) and version not in versions:
         raise _refusal("x-queue-version", resource, f"unsupported queue version '{version}'")
-    for name in arguments:
+    for name in sorted(arguments):
         if name in _KNOWN_ANYWHERE and name not in known:
             raise PreconditionFailed(f"invalid arg '{name}' for {resource} of queue type rabbit_{queue_type}_queue")
     try:
@@ -312,6 +323,7 @@ def _settings(values: Mapping[str, object]) -> QueueSettings:
         delivery_limit=integer("x-delivery-limit"),
         deduplication=_deduplication(values),
         retry=_retry(values),
+        last_value_key=text(LAST_VALUE_KEY),
     )
 
 

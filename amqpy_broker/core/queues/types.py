@@ -3,10 +3,19 @@
 from typing import Final
 
 from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.last_value import LastValueQueue
 from amqpy_broker.core.queues.quorum import QuorumQueue
+from amqpy_broker.core.queues.settings import QueueSettings
 
 QUEUE_TYPES: Final[dict[str, type[ClassicQueue]]] = {
     queue_type.type: queue_type for queue_type in (ClassicQueue, QuorumQueue)
 }
 # Types that give their queues no names of their own.
 NEEDS_A_NAME: Final = frozenset(("quorum",))
+
+
+def queue_class(queue_type: str, settings: QueueSettings) -> type[ClassicQueue]:
+    """Choose what a queue is made of: some arguments ask for more than its type does."""
+    if settings.last_value_key is not None:
+        return LastValueQueue
+    return QUEUE_TYPES[queue_type]
