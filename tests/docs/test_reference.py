@@ -120,7 +120,8 @@ def test_every_profile_is_documented() -> None:
 
 def test_every_exchange_type_and_predeclared_exchange_is_documented() -> None:
     text = (DOCS / "exchanges.md").read_text()
-    assert [row[0] for row in table_rows("exchanges.md", "")][1:6][1:] == list(EXCHANGE_TYPES)
+    documented = {name for row in table_rows("exchanges.md", "") for name in re.findall(r"[\w-]+", row[0])}
+    assert set(EXCHANGE_TYPES) <= documented
     for name, _, internal in PREDECLARED:
         assert internal or f"`{name}`" in text
 

@@ -1,15 +1,12 @@
 """The consistent hash exchange. That it chooses as RabbitMQ does is compared in interop/differential."""
 
-from dataclasses import replace
-
 import pytest
 
 from amqpy_broker.core.access import Actor
-from amqpy_broker.core.arguments import Argument, arguments
+from amqpy_broker.core.arguments import Argument, Kind, arguments
 from amqpy_broker.core.errors import InternalError, PreconditionFailed
-from amqpy_broker.core.exchanges.base import Exchange
+from amqpy_broker.core.exchanges.base import Exchange, Matched
 from amqpy_broker.core.exchanges.consistent_hash import ConsistentHashExchange
-from amqpy_broker.core.profile import profile_named
 from amqpy_broker.core.vhost import VirtualHost
 from tests.fakes import (
     FakeDestination,
@@ -99,11 +96,8 @@ def test_weights_are_integers_as_erlang_reads_them_of_any_size() -> None:
     assert set(chosen(x).values()) == {"q4"}
 
 
-def test_a_version_may_limit_weights() -> None:
-    limited = replace(profile_named("4.0"), hash_weight_max=10_000)
-    vhost = a_vhost(limited)
-    declare_exchange(vhost, an_actor(), "x", HASH)
-    x = vhost.find_exchange("x")
+def test_4_3_limits_weights() -> None:
+    x = an_exchange(HASH, profile="4.3")
 
     bind(x, FakeDestination("q"), "10000")
     with refused(PreconditionFailed, "The binding key must not exceed 10000"):
@@ -165,7 +159,7 @@ def test_the_first_binding_of_a_destination_has_the_say_and_any_of_them_takes_it
 def test_of_several_routing_keys_the_first_is_hashed() -> None:
     x, _ = hash_exchange(1, 1, 1)
     for key, name in chosen(x).items():
-        found: dict = {}
+        found: Matched = {}
         x.route_keys((key, "another"), found)
         assert [destination.name for destination in found] == [name]
 
@@ -174,7 +168,7 @@ def test_of_several_routing_keys_the_first_is_hashed() -> None:
 
 
 def routed_to(x: Exchange, message: FakeMessage) -> str:
-    found: dict = {}
+    found: Matched = {}
     assert not x.route_message(message, (message.routing_key,), found)
     (destination,) = found
     return str(destination.name)
@@ -217,7 +211,7 @@ def test_in_3_x_the_type_of_a_header_is_part_of_its_value() -> None:
     by_profile = {}
     for profile in ("3.10", "4.0"):
         x = declared(a_vhost(profile), hash_header="h")
-        kinds = ("short", "signedint", "long")
+        kinds: tuple[Kind, ...] = ("short", "signedint", "long")
         by_profile[profile] = [
             {routed_to(x, FakeMessage(headers={"h": Argument(kind, number)})) for kind in kinds} for number in range(20)
         ]

@@ -45,7 +45,7 @@ def test_several_routing_keys_are_hashed_as_one() -> None:
     x = an_exchange("x-modulus-hash")
     for number in range(5):
         bind(x, FakeDestination(f"q{number}"))
-    places = set()
+    places: set[Destination] = set()
     for key in KEYS:
         found: dict[Destination, None] = {}
         x.route_keys((key, "b"), found)
