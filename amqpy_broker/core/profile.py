@@ -164,7 +164,6 @@ _4_3: Final = replace(
     topic_hash_max=2,
     queue_versions=(2,),
     hash_weight_max=10_000,
-    only_queue_version=2,
     quorum_priority_levels=32,
     tells_acquired_count=True,
 )
