@@ -212,6 +212,8 @@ class ClassicQueue(Queue):
             return
         self._deaths = []
         self._dispatch()
+        # What is the first now may have expired behind the others.
+        self._drop_expired()
         self._tell_deaths()
 
     def pause(self, consumer: Consumer) -> None:
