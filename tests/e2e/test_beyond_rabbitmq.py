@@ -43,3 +43,14 @@ async def test_a_message_that_comes_back_waits_as_its_queue_asks(way: str) -> No
 
         assert all(message.redelivered for message in again)
         assert again[0].body == (b"returned" if way == "reject" else b"failed")
+
+
+async def test_of_messages_with_the_same_key_the_newest_waits() -> None:
+    async with Broker() as broker, await aio_pika.connect(broker.url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue("prices", arguments={"x-last-value-key": "stock"})
+        for stock, price in (("a", b"1"), ("b", b"2"), ("a", b"3")):
+            await channel.default_exchange.publish(aio_pika.Message(price, headers={"stock": stock}), "prices")
+
+        assert (await channel.declare_queue("prices", passive=True)).declaration_result.message_count == 2
+        assert [(await queue.get(no_ack=True)).body for _ in range(2)] == [b"3", b"2"]
