@@ -171,17 +171,25 @@ async def _serve(broker: Broker) -> None:
         await _start(broker)
         click.echo(f"amqpy-broker {VERSION} ready at {broker.url}")
         sys.stdout.flush()
-        received = await anext(signals)
-        logger.info("%s: closing %d connections", received.name, broker.connection_count)
+        failure = None
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_exit_on_next, signals)
-            await broker.stop()
+            tasks.start_soon(_stop_on_signal, broker, signals)
+            try:
+                await broker.wait_stopped()
+            except Exception as error:
+                failure = error
             tasks.cancel_scope.cancel()
+        if failure is not None:
+            _fail(f"the broker failed: {failure!r}; the log tells more")
 
 
-async def _exit_on_next(signals: AsyncIterator[signal.Signals]) -> None:
-    """Exit at once on a second signal."""
-    os._exit(_SIGNALLED + await anext(signals))
+async def _stop_on_signal(broker: Broker, signals: AsyncIterator[signal.Signals]) -> None:
+    """Stop on a signal, and exit at once on a second one."""
+    received = await anext(signals)
+    logger.info("%s: closing %d connections", received.name, broker.connection_count)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(broker.stop)
+        os._exit(_SIGNALLED + await anext(signals))
 
 
 async def _start(broker: Broker) -> None:

@@ -121,6 +121,17 @@ class Broker:
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
 
+    async def wait_stopped(self) -> None:
+        """Wait until the broker has stopped.
+
+        Raises:
+            Exception: what it failed of, if it did not stop because it was told to.
+        """
+        if self._ended is not None:
+            await self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
+
     def _spawn(self) -> None:
         # A task of its own, and not a task group entered here: fixtures leave it in another task than they came in.
         try:
