@@ -64,10 +64,6 @@ class Profile:
     queue_versions: tuple[int, ...]
     # Levels of priority that a quorum queue keeps apart by itself; 1 is none.
     quorum_priority_levels: int
-    # 4.3 counts how often a quorum queue's message was handed out apart from how often that failed.
-    tells_acquired_count: bool
-    # From 4.2 on, binding a direct reply-to queue is forbidden rather than impossible.
-    refuses_binding_reply_to: bool
     # 3.x looks at the user-id of a message before its expiration and its CC, 4.x after them.
     checks_user_id_first: bool
     # Protocol headers that are taken for AMQP 0-9-1.
@@ -95,8 +91,6 @@ _3_10: Final = Profile(
     topic_hash_max=None,
     queue_versions=(1, 2),
     quorum_priority_levels=1,
-    tells_acquired_count=False,
-    refuses_binding_reply_to=False,
     quorum_delivery_limit=None,
     tells_first_quorum_delivery=True,
     knows_mirrored_queues=True,
@@ -136,8 +130,6 @@ _4_0: Final = Profile(
     topic_hash_max=None,
     queue_versions=(1, 2),
     quorum_priority_levels=2,
-    tells_acquired_count=False,
-    refuses_binding_reply_to=False,
     quorum_delivery_limit=20,
     tells_first_quorum_delivery=False,
     knows_mirrored_queues=False,
@@ -152,7 +144,7 @@ _4_0: Final = Profile(
 )
 
 _4_1: Final = replace(_4_0, name="4.1", version="4.1.8", erlang="27.3.4", copyright=_BROADCOM, frame_size_min=8192)
-_4_2: Final = replace(_4_1, name="4.2", version="4.2.5", refuses_binding_reply_to=True)
+_4_2: Final = replace(_4_1, name="4.2", version="4.2.5")
 _4_3: Final = replace(
     _4_2,
     name="4.3",
@@ -165,7 +157,6 @@ _4_3: Final = replace(
     queue_versions=(2,),
     hash_weight_max=10_000,
     quorum_priority_levels=32,
-    tells_acquired_count=True,
 )
 
 PROFILES: Final = {profile.name: profile for profile in (_3_10, _4_0, _4_1, _4_2, _4_3)}

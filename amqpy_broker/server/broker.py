@@ -34,7 +34,7 @@ class Broker:
         host: address to listen on.
         port: port to listen on; 0 is any free one.
         unix_path: also listen on a Unix socket at this path.
-        profile: the RabbitMQ version to stand in for: "3.10" or "4.0".
+        profile: the RabbitMQ version to stand in for: "3.10", "4.0", "4.1", "4.2" or "4.3".
         memory_watermark_bytes: publishers wait when messages hold more; by default 60 % of the machine's memory.
         seed: makes the names that the broker gives out repeat.
 
