@@ -38,7 +38,7 @@ class BrokerCore:
         self.names = NameSource(seed)
         self.users = Users()
         self.vhosts: dict[str, VirtualHost] = {}
-        self.replies = DirectReplies(self.names)
+        self.replies = DirectReplies(self.names, use_tags=self.profile.reply_to_is_a_queue)
         self.memory = Memory(self.vhosts, memory_watermark_bytes, self.replies)
         self.add_vhost(DEFAULT_VHOST)
         self.users.add(

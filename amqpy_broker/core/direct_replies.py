@@ -35,8 +35,10 @@ class ReplyReceiver(ABC):
 class DirectReplies:
     """Everybody who waits for replies."""
 
-    def __init__(self, names: NameSource) -> None:
+    def __init__(self, names: NameSource, *, use_tags: bool = False) -> None:
         self._names = names
+        # Whether replies are numbered among the deliveries of their channel, as from 4.2 on.
+        self.use_tags = use_tags
         self._receivers: dict[str, ReplyReceiver] = {}
 
     def open(self, receiver: ReplyReceiver) -> str:

@@ -64,6 +64,9 @@ class Profile:
     queue_versions: tuple[int, ...]
     # Levels of priority that a quorum queue keeps apart by itself; 1 is none.
     quorum_priority_levels: int
+    # From 4.2 on a name that direct replies are sent to is a queue, if a volatile one: a reply counts as routed, and
+    # takes a delivery tag; to bind the name is forbidden rather than impossible.
+    reply_to_is_a_queue: bool
     # 3.x looks at the user-id of a message before its expiration and its CC, 4.x after them.
     checks_user_id_first: bool
     # Protocol headers that are taken for AMQP 0-9-1.
@@ -91,6 +94,7 @@ _3_10: Final = Profile(
     topic_hash_max=None,
     queue_versions=(1, 2),
     quorum_priority_levels=1,
+    reply_to_is_a_queue=False,
     quorum_delivery_limit=None,
     tells_first_quorum_delivery=True,
     knows_mirrored_queues=True,
@@ -130,6 +134,7 @@ _4_0: Final = Profile(
     topic_hash_max=None,
     queue_versions=(1, 2),
     quorum_priority_levels=2,
+    reply_to_is_a_queue=False,
     quorum_delivery_limit=20,
     tells_first_quorum_delivery=False,
     knows_mirrored_queues=False,
@@ -144,7 +149,7 @@ _4_0: Final = Profile(
 )
 
 _4_1: Final = replace(_4_0, name="4.1", version="4.1.8", erlang="27.3.4", copyright=_BROADCOM, frame_size_min=8192)
-_4_2: Final = replace(_4_1, name="4.2", version="4.2.5")
+_4_2: Final = replace(_4_1, name="4.2", version="4.2.5", reply_to_is_a_queue=True)
 _4_3: Final = replace(
     _4_2,
     name="4.3",

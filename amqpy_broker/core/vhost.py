@@ -11,6 +11,7 @@ from typing import Final
 
 from amqpy_broker.core.access import Actor
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments, check_equivalent, inequivalent
+from amqpy_broker.core.direct_replies import REPLY_TO
 from amqpy_broker.core.erlang_terms import Atom, format_p
 from amqpy_broker.core.errors import AccessRefused, InternalError, NotFound, PreconditionFailed, ResourceLocked
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
@@ -447,6 +448,8 @@ class VirtualHost:
     def _check_queue_binding(self, actor: Actor, queue_name: str, exchange_name: str) -> None:
         actor.check_queue("write", queue_name)
         refuse_default_exchange(exchange_name)
+        if self.profile.reply_to_is_a_queue and queue_name.startswith(REPLY_TO):
+            raise AccessRefused("cannot bind or unbind to a volatile (direct reply-to) queue")
         actor.check_exchange("read", exchange_name)
 
     def _check_exchange_binding(self, actor: Actor, to: str, source: str) -> None:

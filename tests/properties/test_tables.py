@@ -12,7 +12,7 @@ from pamqp import decode, encode
 
 from amqpy_broker.core.arguments import Argument, arguments, check_equivalent, plain, term
 from amqpy_broker.core.erlang_terms import format_p, format_w
-from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_fields, read_table, write_table
+from amqpy_broker.protocols.amqp091.tables import MalformedTable, read_fields, read_table, without_field, write_table
 
 Values: TypeAlias = st.SearchStrategy[Argument]
 
@@ -58,6 +58,22 @@ def test_a_written_table_reads_as_it_was(table: dict[str, Argument]) -> None:
 
     assert read_table(data) == (table, len(data))
     assert write_table(read_table(data)[0]) == data
+
+
+@given(st.lists(st.tuples(texts, values), max_size=6), texts)
+def test_a_table_without_a_field_is_the_others_byte_for_byte(fields: list[tuple[str, Argument]], name: str) -> None:
+    written = [write_table({field: value})[4:] for field, value in fields]
+    names = [field for field, _ in fields]
+    rest = list(written)
+    if name in names:
+        del rest[names.index(name)]
+
+    assert without_field(_with_length(written), name) == _with_length(rest)
+
+
+def _with_length(fields: list[bytes]) -> bytes:
+    octets = b"".join(fields)
+    return pack(">I", len(octets)) + octets
 
 
 @given(tables, st.binary(max_size=4), st.binary(max_size=4))

@@ -351,6 +351,8 @@ class Channel:
 
     def return_unroutable(self, message: FramedMessage) -> None:
         """Return an unroutable message to its publisher [basic.publish.mandatory]."""
+        if message.publish.replies and self.session.broker.profile.reply_to_is_a_queue:
+            return
         self.reply(commands.Basic.Return, NO_ROUTE, "NO_ROUTE", message.exchange, message.routing_key)
         self.session.output.write(message.frames_for(self.number, self.session.payload_max))
 

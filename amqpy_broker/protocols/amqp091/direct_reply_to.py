@@ -1,7 +1,7 @@
 """The consumer of direct replies: a channel has one at most (https://www.rabbitmq.com/docs/direct-reply-to).
 
 Rule 1: replies need no acknowledgement, and no prefetch count holds them back.
-Rule 2: they carry the delivery tag that the next delivery of a queue will have: they use up none.
+Rule 2: before 4.2 they carry the delivery tag that the next delivery of a queue will have, and so use up none.
 Rule 3: while the connection is congested they wait here, and count as memory.
 """
 
@@ -72,7 +72,10 @@ class ReplyConsumer(ReplyReceiver):
 
     def _send(self, message: FramedMessage) -> None:
         deliveries = self._deliveries
-        rest = _TAG.pack(deliveries.last_tag + 1, False) + message.publish.address
+        number = deliveries.last_tag + 1
+        if self._replies.use_tags:
+            deliveries.last_tag = number
+        rest = _TAG.pack(number, False) + message.publish.address
         # The address ends with the octet that ends the frame, which does not count.
         head = FRAME_HEAD.pack(METHOD, deliveries.channel, len(self._start) + len(rest) - 1)
         deliveries.output.write(head + self._start + rest)

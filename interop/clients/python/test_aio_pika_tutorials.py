@@ -130,7 +130,6 @@ async def test_rpc_answers_come_back_on_the_callers_queue_by_correlation_id(
     assert {answer.correlation_id: answer.body for answer in await answers.take(20)} == expected
 
 
-@pytest.mark.extension("direct reply-to")
 async def test_rpc_over_direct_reply_to_needs_no_queue(
     connection: AbstractConnection, channel: AbstractChannel, name: Namer
 ) -> None:
