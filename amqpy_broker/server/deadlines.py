@@ -4,6 +4,7 @@ A deadline that moves later costs nothing: when the old time comes, the item is 
 that moves earlier must be told (`sooner`).
 """
 
+import logging
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -13,6 +14,10 @@ import anyio
 
 from amqpy_broker.core.clock import Clock
 
+logger = logging.getLogger(__name__)
+
+# How soon an item that failed is woken again.
+_RETRY_S: Final = 1.0
 _NEVER: Final = float("inf")
 
 
@@ -82,10 +87,10 @@ class Deadlines:
             item = heappop(self._heap).item
             if item is None:
                 continue
-            if item.next_deadline_s <= now_s:
-                item.handle_deadline()
+            failed = item.next_deadline_s <= now_s and not _wake(item)
             if item in self._scheduled:
-                self._schedule(item, item.next_deadline_s)
+                # What failed is due still: it must not keep us here.
+                self._schedule(item, max(item.next_deadline_s, now_s + _RETRY_S if failed else 0))
 
     def _schedule(self, item: Timed, at_s: float) -> None:
         old = self._scheduled.get(item)
@@ -97,3 +102,13 @@ class Deadlines:
         heappush(self._heap, entry)
         if self._heap[0] is entry:
             self._changed.set()
+
+
+def _wake(item: Timed) -> bool:
+    """Wake an item; say whether it was fine. One item's mistake must not end the deadlines of all others."""
+    try:
+        item.handle_deadline()
+    except Exception:
+        logger.exception("internal error in a deadline of %r", item)
+        return False
+    return True

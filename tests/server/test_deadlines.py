@@ -1,6 +1,7 @@
 """One task for all deadlines."""
 
 import gc
+import logging
 import weakref
 
 import anyio
@@ -199,3 +200,32 @@ async def test_a_client_that_neither_reads_nor_sends_is_given_up() -> None:
         broker._server._deadlines.wake_due()
 
         await until(lambda: broker.connection_count == 1)
+
+
+class FailingItem(Item):
+    """Something with a mistake in it."""
+
+    def handle_deadline(self) -> None:
+        raise ValueError("a mistake of ours")
+
+
+@on_each_loop
+async def test_an_item_that_fails_is_logged_and_stops_no_other() -> None:
+    clock = ManualClock()
+    deadlines = Deadlines(clock)
+    item = Item(clock, 1010.0)
+    deadlines.add(FailingItem(clock, 1005.0))
+    deadlines.add(item)
+    logger = logging.getLogger("amqpy_broker.server.deadlines")
+    logged: list[logging.LogRecord] = []
+    logger.propagate, listen = False, logging.Handler()
+    listen.emit = logged.append  # type: ignore[method-assign]
+    logger.addHandler(listen)
+    try:
+        wake_at(deadlines, clock, 1010.0)
+    finally:
+        logger.propagate = True
+        logger.removeHandler(listen)
+
+    assert item.woken_at_s == [1010.0]
+    assert [str(record.exc_info[1]) for record in logged if record.exc_info] == ["a mistake of ours"]
