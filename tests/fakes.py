@@ -165,6 +165,7 @@ class FakeConsumer(Consumer):
         prefetch_count: int = 0,
         congested: bool = False,
         priority: int = 0,
+        browses: bool = False,
     ) -> None:
         super().__init__(
             tag,
@@ -172,7 +173,7 @@ class FakeConsumer(Consumer):
             no_ack=no_ack,
             exclusive=exclusive,
             prefetch_count=prefetch_count,
-            arguments=arguments({"x-priority": priority}) if priority else NO_ARGUMENTS,
+            arguments=arguments({"x-priority": priority, "x-queue-browse": browses}),
         )
         # Its connection's output is full.
         self.congested = congested

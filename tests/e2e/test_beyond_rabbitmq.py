@@ -3,7 +3,9 @@
 import asyncio
 
 import aio_pika
+import aiormq
 import pytest
+from aio_pika.exceptions import ChannelPreconditionFailed
 from aiormq.abc import FieldValue
 
 from amqpy_broker import Broker
@@ -54,3 +56,36 @@ async def test_of_messages_with_the_same_key_the_newest_waits() -> None:
 
         assert (await channel.declare_queue("prices", passive=True)).declaration_result.message_count == 2
         assert [(await queue.get(no_ack=True)).body for _ in range(2)] == [b"3", b"2"]
+
+
+async def test_a_browser_sees_messages_without_taking_them_and_is_told_when_that_was_all() -> None:
+    async with Broker() as broker, await aio_pika.connect(broker.url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue("tasks")
+        for body in (b"1", b"2"):
+            await channel.default_exchange.publish(aio_pika.Message(body), "tasks")
+        seen: list[bytes] = []
+
+        async def look(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+            seen.append(message.body)
+
+        tag = await queue.consume(look, no_ack=True, arguments={"x-queue-browse": True})
+        # The answer to this comes after all the browser was sent.
+        counts = (await channel.declare_queue("tasks")).declaration_result
+        assert (counts.message_count, counts.consumer_count) == (2, 0)
+        await asyncio.sleep(0)
+        assert seen == [b"1", b"2"]
+        underlay = await channel.get_underlay_channel()
+        assert isinstance(underlay, aiormq.Channel)
+        assert tag not in underlay.consumers
+        assert [(await queue.get(no_ack=True)).redelivered for _ in range(2)] == [False, False]
+
+
+async def test_a_browser_that_wants_to_acknowledge_is_refused() -> None:
+    async with Broker() as broker, await aio_pika.connect(broker.url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue("tasks")
+        inbox: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
+
+        with pytest.raises(ChannelPreconditionFailed, match="no_ack is needed"):
+            await queue.consume(inbox.put, arguments={"x-queue-browse": True})

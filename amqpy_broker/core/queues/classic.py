@@ -18,6 +18,7 @@ from amqpy_broker.core.errors import AccessRefused
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, Queue, QueuedMessage, Reason, Surroundings
+from amqpy_broker.core.queues.browse import Browser, browses
 from amqpy_broker.core.queues.deduplication import Deduplication
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.ready import FifoReady, PriorityReady, Ready
@@ -36,6 +37,7 @@ class ClassicQueue(Queue):
     __slots__ = (
         "_active",
         "_around",
+        "_browsers",
         "_bytes",
         "_consumers",
         "_deaths",
@@ -66,6 +68,7 @@ class ClassicQueue(Queue):
         self._bytes = 0
         # A dict for its order and its quick look-up: a queue may have thousands.
         self._consumers: dict[Consumer, None] = {}
+        self._browsers: dict[Consumer, Browser] = {}
         # Those of them that can take, next one first.
         self._takers = Takers()
         # The single active consumer, where there is to be one.
@@ -180,17 +183,25 @@ class ClassicQueue(Queue):
 
     def add_consumer(self, consumer: Consumer) -> None:
         """Add a consumer; it gets nothing before `resume`."""
-        # [basic.consume.exclusive]: who is alone stays alone, and who wants to be alone must find nobody.
-        wants_to_be_alone = consumer.exclusive and (self._consumers or self.settings.single_active_consumer)
-        if wants_to_be_alone or (self._consumers and next(iter(self._consumers)).exclusive):
-            raise AccessRefused(f"{self} in exclusive use")
+        if browses(consumer.arguments):
+            self._browsers[consumer] = Browser(self._next_position)
+            return
+        self._check_alone(consumer)
         self._consumers[consumer] = None
         self.had_consumers = True
         if self.settings.single_active_consumer and self._active is None:
             self._active = consumer
 
+    def _check_alone(self, consumer: Consumer) -> None:
+        # [basic.consume.exclusive]: who is alone stays alone, and who wants to be alone must find nobody.
+        wants_to_be_alone = consumer.exclusive and (self._consumers or self.settings.single_active_consumer)
+        if wants_to_be_alone or (self._consumers and next(iter(self._consumers)).exclusive):
+            raise AccessRefused(f"{self} in exclusive use")
+
     def remove_consumer(self, consumer: Consumer) -> None:
         """Remove a consumer. What it has not settled stays with its channel."""
+        if self._browsers.pop(consumer, None) is not None:
+            return
         del self._consumers[consumer]
         if not consumer.waiting:
             self._takers.remove(consumer)
@@ -202,6 +213,7 @@ class ClassicQueue(Queue):
     def resume(self, consumer: Consumer) -> None:
         """Count on a consumer that can take (again), and hand out what waits."""
         if not consumer.waiting or consumer not in self._consumers:
+            self._show(consumer)
             return
         if self.settings.single_active_consumer and consumer is not self._active:
             return
@@ -226,8 +238,9 @@ class ClassicQueue(Queue):
         """End as a queue that is deleted: drop everything, return the consumers that were there."""
         self.deleted = True
         self.purge()
-        consumers = list(self._consumers)
+        consumers = [*self._consumers, *self._browsers]
         self._consumers.clear()
+        self._browsers.clear()
         self._takers.clear()
         for consumer in consumers:
             consumer.waiting = True
@@ -241,6 +254,17 @@ class ClassicQueue(Queue):
         self._active = max(self._consumers, key=lambda consumer: consumer.priority, default=None)
         if self._active is not None:
             self._active.resume_if_waiting()
+
+    def _show(self, consumer: Consumer) -> None:
+        """Show a browsing consumer what it has not seen yet, and let it go when that was all."""
+        browser = self._browsers.get(consumer)
+        if browser is None:
+            return
+        if self._expiry is not None:
+            self._drop_expired()
+        if browser.show(self._ready, consumer):
+            self._browsers.pop(consumer, None)
+            consumer.cancelled()
 
     # --- handing out ------------------------------------------------------------------------------------------------
 

@@ -73,6 +73,10 @@ class LastValueReady(Ready):
         """When the first message expires."""
         return self._inner.next_expiry_s
 
+    def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
+        """Show what leaves after a message."""
+        return self._inner.after(last)
+
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
         for queued in self._inner.drain():

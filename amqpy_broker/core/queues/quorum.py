@@ -77,12 +77,8 @@ class QuorumQueue(ClassicQueue):
             self._tell(queued)
         return queued
 
-    def add_consumer(self, consumer: Consumer) -> None:
-        """Add a consumer. None is ever alone: RabbitMQ does not heed `exclusive` here."""
-        self._consumers[consumer] = None
-        self.had_consumers = True
-        if self.settings.single_active_consumer and self._active is None:
-            self._active = consumer
+    def _check_alone(self, consumer: Consumer) -> None:
+        """Let everybody in: RabbitMQ does not heed `exclusive` here."""
 
     def requeue(self, returned: Iterable[QueuedMessage], *, failed: bool = True) -> None:
         """Take messages back to their places, and count; what came back too often dies."""

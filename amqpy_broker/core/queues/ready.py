@@ -1,9 +1,11 @@
 """Messages that wait for a consumer, in the order they will leave."""
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from itertools import islice
 from typing import Final
 
 from amqpy_broker.core.queues.base import QueuedMessage
@@ -38,6 +40,10 @@ class Ready(ABC):
     @abstractmethod
     def next_expiry_s(self) -> float:
         """When the first message expires; infinity for never."""
+
+    @abstractmethod
+    def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
+        """Show what leaves after a message, ready or not; everything for None."""
 
     @abstractmethod
     def drain(self) -> Iterator[QueuedMessage]:
@@ -84,6 +90,12 @@ class FifoReady(Ready):
         if self._returned:
             return self._returned[0].expires_at_s
         return self._fresh[0].expires_at_s if self._fresh else float("inf")
+
+    def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
+        """Show what leaves after a message."""
+        position = 0 if last is None else last.position
+        yield from sorted(queued for queued in self._returned if queued.position > position)
+        yield from islice(self._fresh, bisect_right(self._fresh, position, key=_position), None)
 
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
@@ -135,6 +147,15 @@ class PriorityReady(Ready):
             return float("inf")
         return next(level for level in reversed(self._levels) if level).next_expiry_s
 
+    def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
+        """Show what leaves after a message."""
+        lower = len(self._levels)
+        if last is not None:
+            lower = min(last.message.priority, lower - 1)
+            yield from self._levels[lower].after(last)
+        for level in reversed(self._levels[:lower]):
+            yield from level.after(None)
+
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
         while (queued := self.pop()) is not None:
@@ -183,6 +204,13 @@ class TwoLevelReady(Ready):
         """When the first message expires."""
         return self._next_level().next_expiry_s
 
+    def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
+        """Show what leaves after a message; as if all of the higher level went first."""
+        if last is None or self._level(last) is self._high:
+            yield from self._high.after(last)
+            last = None
+        yield from self._normal.after(last)
+
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
         while (queued := self.pop()) is not None:
@@ -230,6 +258,14 @@ class ReturnsFirst(Ready):
         """When the first message expires."""
         return self._returned[0].expires_at_s if self._returned else self._fresh.next_expiry_s
 
+    def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
+        """Show what leaves after a message; what came back by its age."""
+        if last is None or last.redelivered:
+            position = 0 if last is None else last.position
+            yield from sorted(queued for queued in self._returned if queued.position > position)
+            last = None
+        yield from self._fresh.after(last)
+
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
         while (queued := self.pop()) is not None:
@@ -247,3 +283,12 @@ class ReturnsLast(FifoReady):
     def put_back(self, queued: QueuedMessage) -> None:
         """Add a message at the end."""
         self.append(queued)
+
+    def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
+        """Show what leaves after a message; if it left, all that were before it did."""
+        start = self._fresh.index(last) + 1 if last is not None and last in self._fresh else 0
+        return islice(self._fresh, start, None)
+
+
+def _position(queued: QueuedMessage) -> int:
+    return queued.position

@@ -11,6 +11,7 @@ from amqpy_broker.core.errors import NotAllowed, NotImplementedByBroker, Precond
 from amqpy_broker.core.limits import CONSUMERS_PER_CHANNEL_MAX
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.base import Queue
+from amqpy_broker.core.queues.browse import BROWSE, browses
 from amqpy_broker.protocols.amqp091.channel import Channel
 from amqpy_broker.protocols.amqp091.codec import Method
 from amqpy_broker.protocols.amqp091.content import FramedMessage
@@ -60,6 +61,7 @@ def consume(channel: Channel, method: Method) -> None:
     queue = channel.vhost.find_queue(queue_name, channel.session.actor)
     queue.check_consume(global_prefetch=deliveries.global_prefetch_count > 0)
     _check_arguments(method.arguments, queue, channel.session.broker.profile)
+    _check_browsing(method.arguments, queue, no_ack=bool(asked.no_ack))
     tag = tag or channel.session.broker.names.unique("amq.ctag-")
     consumer = ChannelConsumer(
         deliveries, tag, queue, no_ack=asked.no_ack, exclusive=asked.exclusive, arguments=method.arguments
@@ -82,6 +84,14 @@ def _check_arguments(arguments: Arguments, queue: Queue, profile: Profile) -> No
     for argument in _STREAM_ARGUMENTS:
         if argument in arguments:
             raise PreconditionFailed(f"invalid arg '{argument}' for {queue} of queue type rabbit_{queue.type}_queue")
+
+
+def _check_browsing(arguments: Arguments, queue: Queue, *, no_ack: bool) -> None:
+    asked = arguments.get(BROWSE)
+    if asked is not None and asked.kind != "bool":
+        raise _invalid(BROWSE, queue, format_p((Atom("unacceptable_type"), Atom(asked.kind))))
+    if browses(arguments) and not no_ack:
+        raise _invalid(BROWSE, queue, "a consumer that browses has nothing to acknowledge: no_ack is needed")
 
 
 def _invalid(name: str, queue: Queue, reason: str) -> PreconditionFailed:
