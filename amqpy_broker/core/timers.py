@@ -41,6 +41,11 @@ class Timer:
         """Ask not to be called."""
         self.due_s = _NEVER
 
+    def close(self) -> None:
+        """Ask never to be called again: what is left in the heap keeps nothing alive."""
+        self.stop()
+        self.callback = _nobody
+
 
 class Timers:
     """All timers of a broker. A server wakes it through `next_deadline_s` and `handle_deadline`."""

@@ -246,7 +246,7 @@ class ClassicQueue(Queue):
             consumer.waiting = True
         for timer in (self._expiry, self._unused):
             if timer is not None:
-                timer.stop()
+                timer.close()
         return consumers
 
     def _activate_next(self) -> None:

@@ -17,6 +17,8 @@ from amqpy_broker.core.queues.base import Reason
 
 X_DEATH: Final = "x-death"
 _CC: Final = "CC"
+# What a client wrote may be counted up no further than it can be written.
+_COUNT_MAX: Final = 2**63 - 1
 _FIRST: Final = "x-first-death-"
 _LAST: Final = "x-last-death-"
 # What 4.x ignores when a client wrote it.
@@ -144,7 +146,7 @@ def _counted_up(earlier: Arguments) -> dict[str, Argument]:
     """Keep the entry of an earlier death of the same kind, with one more in its count."""
     count = earlier.get("count")
     times = count.value if count is not None and isinstance(count.value, int) else 0
-    return {**earlier, "count": Argument("long", times + 1)}
+    return {**earlier, "count": Argument("long", min(times + 1, _COUNT_MAX))}
 
 
 def _is(entry: Arguments, queue: str, reason: Reason) -> bool:

@@ -88,7 +88,7 @@ class QuorumQueue(ClassicQueue):
             queued.delivery_count += 1
             if self._delivery_limit is not None and queued.delivery_count > self._delivery_limit:
                 self.settle(queued)
-                self._bury_message(queued.original, Reason.DELIVERY_LIMIT)
+                self._bury(queued, Reason.DELIVERY_LIMIT)
             else:
                 self._tell(queued)
                 staying.append(queued)
