@@ -29,6 +29,7 @@ class FakeMessage(Message):
 
     __slots__ = (
         "_body",
+        "_copies",
         "_correlation_id",
         "_exchange",
         "_expiration_ms",
@@ -57,6 +58,7 @@ class FakeMessage(Message):
         correlation_id: bytes | None = None,
         message_id: bytes | None = None,
         timestamp_s: int | None = None,
+        copies: tuple[str, ...] = (),
         died: bool = False,
     ) -> None:
         self._body = body.encode()
@@ -71,6 +73,7 @@ class FakeMessage(Message):
         self._correlation_id = correlation_id
         self._message_id = message_id
         self._timestamp_s = timestamp_s
+        self._copies = copies
         self.memory_size = len(self._body)
 
     def __repr__(self) -> str:
@@ -87,6 +90,10 @@ class FakeMessage(Message):
     @property
     def routing_key(self) -> str:
         return self._routing_key
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        return self._copies
 
     @property
     def body_size(self) -> int:
@@ -146,6 +153,7 @@ class FakeMessage(Message):
             correlation_id=self._correlation_id,
             message_id=self._message_id,
             timestamp_s=self._timestamp_s,
+            copies=self._copies if routing_key is None else (),
             died=self.died or died,
         )
 

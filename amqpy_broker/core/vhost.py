@@ -323,7 +323,7 @@ class VirtualHost:
         letter = message.edited(
             exchange=exchange.name, routing_key=key, headers=headers, drop_expiration=True, died=True
         )
-        for target in self.route_message(exchange, letter, letter.copies):
+        for target in self.route_message(exchange, letter):
             if reason is Reason.REJECTED or not would_cycle(headers, target.name):
                 target.enqueue(letter)
 
@@ -405,13 +405,13 @@ class VirtualHost:
         """Find the queues that a message goes to."""
         return route(exchange, routing_key, headers, self._exchanges)
 
-    def route_message(self, exchange: Exchange, message: Message, more_keys: Sequence[str] = ()) -> tuple[Queue, ...]:
+    def route_message(self, exchange: Exchange, message: Message) -> tuple[Queue, ...]:
         """Find the queues that this message goes to; on its way exchanges may keep it, or a copy."""
-        return route_message(exchange, message, self._exchanges, more_keys)
+        return route_message(exchange, message, self._exchanges)
 
-    def send(self, exchange: Exchange, message: Message, more_keys: Sequence[str] = ()) -> bool:
+    def send(self, exchange: Exchange, message: Message) -> bool:
         """Hand a message to the queues that an exchange sends it to; False if there are none."""
-        queues = self.route_message(exchange, message, more_keys)
+        queues = self.route_message(exchange, message)
         for queue in queues:
             queue.enqueue(message)
         return bool(queues)

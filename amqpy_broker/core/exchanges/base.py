@@ -25,11 +25,11 @@ class Surroundings(Protocol):
     # Repeats with the broker's seed.
     random: Random
 
-    def route_message(self, exchange: "Exchange", message: Message, more_keys: Sequence[str] = ()) -> tuple[Queue, ...]:
+    def route_message(self, exchange: "Exchange", message: Message) -> tuple[Queue, ...]:
         """Find the queues that a message goes to from an exchange."""
         ...
 
-    def send(self, exchange: "Exchange", message: Message, more_keys: Sequence[str] = ()) -> bool:
+    def send(self, exchange: "Exchange", message: Message) -> bool:
         """Hand a message to the queues that an exchange sends it to; False if there are none."""
         ...
 

@@ -57,8 +57,8 @@ class DelayedMessageExchange(Exchange):
         self._inner = _inner_type(properties)(properties)
         self._timer = properties.around.timers.timer(self._send_due)
         self._heap: list[int] = []
-        # By key: the message, and its routing keys beside its own. What is in the heap only was cancelled.
-        self._waiting: dict[int, tuple[Message, tuple[str, ...]]] = {}
+        # By key. What is in the heap only was cancelled.
+        self._waiting: dict[int, Message] = {}
         self._next_number = 0
         self._memory_bytes = 0
 
@@ -80,7 +80,7 @@ class DelayedMessageExchange(Exchange):
         offset_s = clock.unix_s() - clock.monotonic_s()
         return [
             DelayedMessage(key, _due_s(key) + offset_s, message.routing_key, message)
-            for key, (message, _) in sorted(self._waiting.items(), key=lambda item: item[0])
+            for key, message in sorted(self._waiting.items(), key=lambda item: item[0])
         ]
 
     def cancel(self, delayed: DelayedMessage) -> bool:
@@ -121,7 +121,7 @@ class DelayedMessageExchange(Exchange):
         """Keep a message that has a delay, route one that has not."""
         delay_ms = delay_of(message.headers)
         if delay_ms is not None and 0 < delay_ms <= DELAY_MAX_MS:
-            self._keep(message, tuple(keys[1:]), delay_ms)
+            self._keep(message, delay_ms)
             return True
         if self._inner.decides_for_each_message:
             return self._inner.route_message(message, keys, matched)
@@ -144,20 +144,20 @@ class DelayedMessageExchange(Exchange):
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
-    def _keep(self, message: Message, more_keys: tuple[str, ...], delay_ms: int) -> None:
+    def _keep(self, message: Message, delay_ms: int) -> None:
         due_us = round(self._around.timers.now_s * 1_000_000) + delay_ms * 1000
         key = due_us << _NUMBER_BITS | self._next_number
         self._next_number = (self._next_number + 1) % _NUMBER_END
-        self._waiting[key] = message, more_keys
+        self._waiting[key] = message
         self._memory_bytes += message.memory_size + MESSAGE_OVERHEAD_BYTES
         heappush(self._heap, key)
         if self._heap[0] == key:
             self._timer.set(_due_s(key))
 
-    def _take(self, key: int) -> tuple[Message, tuple[str, ...]]:
-        message, more_keys = self._waiting.pop(key)
+    def _take(self, key: int) -> Message:
+        message = self._waiting.pop(key)
         self._memory_bytes -= message.memory_size + MESSAGE_OVERHEAD_BYTES
-        return message, more_keys
+        return message
 
     def _send_due(self) -> None:
         """Send on everything whose time has come."""
@@ -165,8 +165,7 @@ class DelayedMessageExchange(Exchange):
         while self._heap and _due_s(self._heap[0]) <= now_s:
             key = heappop(self._heap)
             if key in self._waiting:
-                message, more_keys = self._take(key)
-                self._around.send(self, _sent_on(message), more_keys)
+                self._around.send(self, _sent_on(self._take(key)))
         if self._heap:
             self._timer.set(_due_s(self._heap[0]))
 

@@ -6,7 +6,7 @@ Rule 3: an exchange that finds no destination hands the message to its alternate
         (https://www.rabbitmq.com/docs/ae).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from amqpy_broker.core.arguments import Arguments
@@ -36,11 +36,9 @@ def route(exchange: Exchange, routing_key: str, headers: Arguments, exchanges: M
     return _follow(exchange, step, exchanges)
 
 
-def route_message(
-    exchange: Exchange, message: Message, exchanges: Mapping[str, Exchange], more_keys: Sequence[str] = ()
-) -> tuple[Queue, ...]:
-    """Follow the bindings from `exchange` to the queues of this message; `more_keys` are those beside its own."""
-    keys = (message.routing_key, *more_keys)
+def route_message(exchange: Exchange, message: Message, exchanges: Mapping[str, Exchange]) -> tuple[Queue, ...]:
+    """Follow the bindings from `exchange` to the queues of this message, by all of its routing keys."""
+    keys = (message.routing_key, *message.copies)
 
     def step(current: Exchange, matched: Matched) -> bool:
         if current.decides_for_each_message:

@@ -345,7 +345,7 @@ class Channel:
     def _route_by_itself(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
         assert publish.exchange is not None
         try:
-            return self.vhost.route_message(publish.exchange, message, publish.copies)
+            return self.vhost.route_message(publish.exchange, message)
         except MalformedTable:
             raise InternalError("") from None
 

@@ -480,3 +480,17 @@ def a_history_that_was_rolled_back(s: Stage) -> None:
     q = s.bound_queue(b, x)
     b.settle(q, ready=1)
     s.drain(b, q)
+
+
+# Sender-selected distribution -----------------------------------------------------------------------------------------
+
+
+@cases(consistent_hash=HASH, modulus_hash="x-modulus-hash")
+def hash_of_a_message_with_copies(s: Stage, kind: str) -> None:
+    a = s.channel()
+    x = s.declared_exchange(a, kind)
+    queues = bound(s, a, x, q1="1", q2="2", q3="3")
+    for number in range(12):
+        headers = {"CC": [f"copy.{number}", "another"], "BCC": [f"secret.{number}"]}
+        a.publish(f"m{number}", exchange=x, to=f"key.{number}", properties={"headers": headers})
+    s.drain(a, *queues)

@@ -320,9 +320,9 @@ def test_a_message_may_come_to_wait_through_another_exchange_and_go_on_through_a
 def test_all_routing_keys_of_a_message_are_kept(vhost: VirtualHost, actor: Actor, queue: Queue) -> None:
     other = declare_queue(vhost, actor, "other")
     vhost.bind_queue(actor, "other", "x", "cc", {})
-    message = FakeMessage("m", routing_key="k", headers=arguments({"x-delay": 100}))
+    message = FakeMessage("m", routing_key="k", headers=arguments({"x-delay": 100}), copies=("cc",))
 
-    vhost.send(vhost.find_exchange("x"), message, ["cc"])
+    vhost.send(vhost.find_exchange("x"), message)
     pass_time(vhost, 100)
 
     assert drained(queue) == ["m"]

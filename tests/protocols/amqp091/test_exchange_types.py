@@ -180,3 +180,24 @@ def test_timestamps_are_hashed_and_unlike_texts_are_read() -> None:
     client.publish("x", "k", b"", raw_properties=(0x0040).to_bytes(2, "big") + (1_700_000_000).to_bytes(8, "big"))
 
     assert len(got(client)) == 2
+
+
+def test_a_delayed_message_goes_to_its_copies_too() -> None:
+    client = delayed()
+    client.call(Queue.Declare, queue="copy")
+    client.call(Queue.Bind, queue="copy", exchange="x", routing_key="2")
+    client.publish("x", "1", b"later", headers={"x-delay": 250, "CC": ["2"]})
+    later(client, 250)
+
+    assert got(client) == [b"later"]
+    assert client.call(Basic.Get, queue="copy", no_ack=True).body == b"later"
+
+
+def test_a_hash_exchange_sends_a_message_with_copies_to_one_queue() -> None:
+    client = declared("x-consistent-hash")
+    client.call(Queue.Declare, queue="other")
+    client.call(Queue.Bind, queue="other", exchange="x", routing_key="1")
+    for number in range(20):
+        client.publish("x", f"key {number}", b"", headers={"CC": [f"copy {number}"]})
+
+    assert len(got(client)) + client.call(Queue.Purge, queue="other")["message_count"] == 20
