@@ -52,6 +52,8 @@ CONSUMERS_PER_CHANNEL_MAX: Final = 65_535
 TX_OPERATIONS_MAX: Final = 1_000_000
 # Connections the broker accepts at once. The operating system's limit on open files usually comes first.
 CONNECTIONS_MAX: Final = 65_536
+# Message groups without messages whose consumers a queue remembers.
+MESSAGE_GROUPS_MAX: Final = 65_536
 # Keys that a queue remembers to tell duplicates: some 150 MB. LavinMQ takes any number.
 DEDUPLICATION_CACHE_MAX: Final = 1_000_000
 # Dead letters that die again are published in rounds of so many, some 20 ms of work; then others have their turn.

@@ -73,7 +73,7 @@ class ClassicQueue(Queue):
         self._takers = Takers()
         # The single active consumer, where there is to be one.
         self._active: Consumer | None = None
-        # Deaths to tell of when every message has its place again; None: tell at once. A dead letter may come back here.
+        # Deaths to tell of when every message has its place again; None: tell at once. A dead letter may come back.
         self._deaths: list[tuple[Message, Reason]] | None = None
         # Wakes the queue when its first message expires, and when nobody has used it for too long.
         self._expiry: Timer | None = None

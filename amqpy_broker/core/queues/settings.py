@@ -87,6 +87,8 @@ class QueueSettings:
     retry: RetrySettings | None = None
     # The header that tells which messages are values of the same thing; classic queues only.
     last_value_key: str | None = None
+    # Whether messages of one group go to one consumer; classic queues only.
+    message_groups: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -100,6 +102,7 @@ class QueueSettings:
                 self.deduplication,
                 self.retry,
                 self.last_value_key,
+                self.message_groups or None,
             )
         )
 

@@ -35,6 +35,10 @@ class Takers:
         ring.remove(consumer)
         self._left(ring, consumer)
 
+    def in_turn(self) -> list[Consumer]:
+        """Everybody, next one first."""
+        return [consumer for priority in sorted(self._rings, reverse=True) for consumer in self._rings[priority]]
+
     def leave(self) -> None:
         """Remove the consumer whose turn it is, because it can take no more."""
         consumer = self.ring.popleft()
