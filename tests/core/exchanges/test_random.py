@@ -107,3 +107,11 @@ def test_local_random_is_not_for_exchanges(vhost: VirtualHost, actor: Actor) -> 
     with refused(PreconditionFailed, "Non empty binding 'k' key not permitted"):
         vhost.bind_exchange(actor, "amq.fanout", "x", "k", {})
     assert not vhost.find_exchange("x").in_use
+
+
+def test_local_random_is_for_classic_queues(vhost: VirtualHost, actor: Actor) -> None:
+    declare_exchange(vhost, actor, "x", "x-local-random")
+    declare_queue(vhost, actor, durable=True, x_queue_type="quorum")
+
+    with refused(PreconditionFailed, "Queue type rabbit_quorum_queue not valid for this exchange type"):
+        vhost.bind_queue(actor, "q", "x", "", {})
