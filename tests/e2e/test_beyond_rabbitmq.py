@@ -1,6 +1,7 @@
 """What RabbitMQ does not have, with a real client in the same process."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import aio_pika
 import aiormq
@@ -89,3 +90,34 @@ async def test_a_browser_that_wants_to_acknowledge_is_refused() -> None:
 
         with pytest.raises(ChannelPreconditionFailed, match="no_ack is needed"):
             await queue.consume(inbox.put, arguments={"x-queue-browse": True})
+
+
+async def test_a_group_goes_to_one_consumer_in_order() -> None:
+    async with Broker() as broker, await aio_pika.connect(broker.url) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=1)
+        queue = await channel.declare_queue("orders", arguments={"x-message-groups": True})
+        done: list[tuple[int, bytes]] = []
+        all_done = asyncio.Event()
+
+        def worker(number: int) -> Callable[[aio_pika.abc.AbstractIncomingMessage], Awaitable[None]]:
+            async def work(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+                done.append((number, message.body))
+                await message.ack()
+                if len(done) == 40:
+                    all_done.set()
+
+            return work
+
+        for number in range(3):
+            await queue.consume(worker(number))
+        for number in range(40):
+            group = f"customer {number % 4}"
+            message = aio_pika.Message(b"%d" % number, headers={"x-message-group": group})
+            await channel.default_exchange.publish(message, "orders")
+        await asyncio.wait_for(all_done.wait(), 30)
+
+        for group_number in range(4):
+            of_group = [(number, int(body)) for number, body in done if int(body) % 4 == group_number]
+            assert [body for _, body in of_group] == list(range(group_number, 40, 4))
+            assert len({number for number, _ in of_group}) == 1

@@ -23,6 +23,7 @@ CACHE_TTL: Final = "x-cache-ttl"
 DEDUPLICATION_HEADER: Final = "x-deduplication-header"
 _CACHE_SIZE_DEFAULT: Final = 128
 LAST_VALUE_KEY: Final = "x-last-value-key"
+MESSAGE_GROUPS: Final = "x-message-groups"
 RETRY_TYPE: Final = "x-delayed-retry-type"
 RETRY_MIN: Final = "x-delayed-retry-min"
 RETRY_MAX: Final = "x-delayed-retry-max"
@@ -218,7 +219,7 @@ _BEYOND: Final[Mapping[str, Reader]] = {
     RETRY_MAX: _positive,
     RETRY_MULTIPLIER: _positive,
 }
-_CLASSIC_BEYOND: Final[Mapping[str, Reader]] = {**_BEYOND, LAST_VALUE_KEY: _text}
+_CLASSIC_BEYOND: Final[Mapping[str, Reader]] = {**_BEYOND, LAST_VALUE_KEY: _text, MESSAGE_GROUPS: _flag}
 BEYOND_ARGUMENTS: Final = tuple(_CLASSIC_BEYOND)
 QUORUM_BEYOND_ARGUMENTS: Final = tuple(_BEYOND)
 _LOCATOR: Final = _one_of(
@@ -327,6 +328,7 @@ def _settings(values: Mapping[str, object]) -> QueueSettings:
         deduplication=_deduplication(values),
         retry=_retry(values),
         last_value_key=text(LAST_VALUE_KEY),
+        message_groups=values.get(MESSAGE_GROUPS) is True,
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.groups import GroupedQueue
 from amqpy_broker.core.queues.last_value import LastValueQueue
 from amqpy_broker.core.queues.quorum import QuorumQueue
 from amqpy_broker.core.queues.settings import QueueSettings
@@ -16,6 +17,8 @@ NEEDS_A_NAME: Final = frozenset(("quorum",))
 
 def queue_class(queue_type: str, settings: QueueSettings) -> type[ClassicQueue]:
     """Choose what a queue is made of: some arguments ask for more than its type does."""
+    if settings.message_groups:
+        return GroupedQueue
     if settings.last_value_key is not None:
         return LastValueQueue
     return QUEUE_TYPES[queue_type]
