@@ -69,6 +69,8 @@ class Profile:
     reply_to_is_a_queue: bool
     # 3.x looks at the user-id of a message before its expiration and its CC, 4.x after them.
     checks_user_id_first: bool
+    # 4.3 counts failures with a quorum queue's message apart from its returns.
+    counts_acquired: bool
     # Protocol headers that are taken for AMQP 0-9-1.
     protocol_headers: tuple[bytes, ...]
 
@@ -88,6 +90,7 @@ _3_10: Final = Profile(
     refuses_odd_delivery_modes=True,
     finds_tx_queues_at_commit=True,
     denies_transient_queues=False,
+    counts_acquired=False,
     denies_global_prefetch=False,
     consumer_timeout_is_for_quorum_queues=False,
     passive_declare_needs_any_permission=False,
@@ -128,6 +131,7 @@ _4_0: Final = Profile(
     refuses_odd_delivery_modes=False,
     finds_tx_queues_at_commit=False,
     denies_transient_queues=False,
+    counts_acquired=False,
     denies_global_prefetch=False,
     consumer_timeout_is_for_quorum_queues=False,
     passive_declare_needs_any_permission=False,
@@ -155,6 +159,7 @@ _4_3: Final = replace(
     name="4.3",
     version="4.3.5",
     denies_transient_queues=True,
+    counts_acquired=True,
     denies_global_prefetch=True,
     consumer_timeout_is_for_quorum_queues=True,
     passive_declare_needs_any_permission=True,

@@ -1,6 +1,7 @@
 """The quorum queue, on one node (https://www.rabbitmq.com/docs/quorum-queues): durable, shared, and wary of poison.
 
-Rule 1: it counts how often a message came back, and tells consumers in `x-delivery-count`.
+Rule 1: it counts how often a message came back, and tells consumers in `x-delivery-count`; since 4.3 that counts
+        failures only, and `x-acquired-count` every return.
 Rule 2: a message that came back more often than the delivery limit dies of it
         (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
 Rule 3: what makes a queue somebody's own, or short-lived, is refused.
@@ -23,6 +24,7 @@ from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.ready import PriorityReady, Ready, ReturnsFirst, ReturnsLast, TwoLevelReady
 
 X_DELIVERY_COUNT: Final = "x-delivery-count"
+X_ACQUIRED_COUNT: Final = "x-acquired-count"
 _TWO_LEVELS: Final = 2
 _NEVER: Final = float("inf")
 
@@ -30,18 +32,20 @@ _NEVER: Final = float("inf")
 class CountedMessage(ExpiringMessage):
     """A queued message that knows how often it came back, and what it was before that was written into it."""
 
-    __slots__ = ("delivery_count", "original")
+    __slots__ = ("acquired_count", "delivery_count", "original")
 
     def __init__(self, message: Message, queue: "QuorumQueue", position: int) -> None:
         super().__init__(message, queue, position, _NEVER)
         self.original = message
+        # How often it came back, and how often of these somebody had failed with it.
+        self.acquired_count = 0
         self.delivery_count = 0
 
 
 class QuorumQueue(ClassicQueue):
     """A quorum queue with one member."""
 
-    __slots__ = ("_delivery_limit", "_tells_first_delivery")
+    __slots__ = ("_delivery_limit", "_tells_acquired", "_tells_first_delivery")
 
     type: ClassVar[str] = "quorum"
 
@@ -52,6 +56,7 @@ class QuorumQueue(ClassicQueue):
             limit = around.profile.quorum_delivery_limit
         # None, or a negative number: no limit.
         self._delivery_limit = None if limit is None or limit < 0 else limit
+        self._tells_acquired = around.profile.counts_acquired
         self._tells_first_delivery = around.profile.tells_first_quorum_delivery
         self._ready = _ready_for(around.profile)
 
@@ -85,7 +90,10 @@ class QuorumQueue(ClassicQueue):
         staying = []
         for queued in returned:
             assert isinstance(queued, CountedMessage)
-            queued.delivery_count += 1
+            queued.acquired_count += 1
+            # Since 4.3 nack is no failure, nor is a timeout; before, every return is one.
+            if failed or not self._tells_acquired:
+                queued.delivery_count += 1
             if self._delivery_limit is not None and queued.delivery_count > self._delivery_limit:
                 self.settle(queued)
                 self._bury(queued, Reason.DELIVERY_LIMIT)
@@ -132,11 +140,14 @@ class QuorumQueue(ClassicQueue):
             self._bury_message(queued.original, reason)
 
     def _tell(self, queued: CountedMessage) -> None:
-        """Write the count into the message that consumers will get."""
-        count = Argument("long", queued.delivery_count)
+        """Write the counts into the message that consumers will get."""
+        counts = {}
+        if queued.delivery_count or not self._tells_acquired:
+            counts[X_DELIVERY_COUNT] = Argument("long", queued.delivery_count)
+        if self._tells_acquired:
+            counts[X_ACQUIRED_COUNT] = Argument("long", queued.acquired_count)
         # RabbitMQ sorts a table that it changes.
-        headers = dict(sorted({**queued.original.headers, X_DELIVERY_COUNT: count}.items()))
-        told = queued.original.edited(headers=headers)
+        told = queued.original.edited(headers=dict(sorted({**queued.original.headers, **counts}.items())))
         self._bytes += told.memory_size - queued.message.memory_size
         queued.message = told
 

@@ -219,7 +219,7 @@ class Deliveries:
         held = [(tag, queued) for tag, queued in self.unacked.items() if queued.consumer is consumer]
         for tag, _ in held:
             del self.unacked[tag]
-        self.requeue(held)
+        self.requeue(held, failed=False)
         self.output.write(method_frame(self.channel, commands.Basic.Cancel, consumer.tag, True))
 
     def requeue_all(self) -> None:

@@ -142,3 +142,24 @@ def test_every_profile_opens_channels(profile: str) -> None:
 
     assert client.call(Channel.Flow, active=True).name == "Channel.FlowOk"
     assert client.call(Connection.Close, channel=0, reply_code=200).name == "Connection.CloseOk"
+
+
+@pytest.mark.parametrize(
+    ("profile", "told"),
+    [
+        ("4.2", [{"x-delivery-count": 1}, {"x-delivery-count": 2}]),
+        ("4.3", [{"x-acquired-count": 1}, {"x-acquired-count": 2, "x-delivery-count": 1}]),
+    ],
+)
+def test_4_3_counts_failures_apart_from_returns(profile: str, told: list[dict[str, int]]) -> None:
+    client = client_of(profile)
+    client.call(Queue.Declare, queue="q", durable=True, arguments={"x-queue-type": "quorum"})
+    client.publish("", "q", b"m")
+
+    client.call(Basic.Get, queue="q")
+    client.send(Basic.Nack, delivery_tag=1, requeue=True)
+    first = client.call(Basic.Get, queue="q")
+    client.send(Basic.Reject, delivery_tag=2, requeue=True)
+    second = client.call(Basic.Get, queue="q")
+
+    assert [said.property_values["headers"] for said in (first, second)] == told
