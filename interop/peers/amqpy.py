@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -34,7 +35,9 @@ def amqpy(
         log = Path(folder, "broker.log")
         command = [python, *program, "--port", str(port), "--profile", profile, *arguments]
         with log.open("wb") as stderr:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, env=_environment()
+            )
         try:
             yield Peer(f"amqpy-broker (profile {profile})", _ready_url(process, log), process.pid, log)
         except PeerFailedError as error:
@@ -43,6 +46,11 @@ def amqpy(
             stop(process)
             if process.stdout:
                 process.stdout.close()
+
+
+def _environment() -> dict[str, str]:
+    """Let Python keep what it compiles, as pip does when it installs: a start is not a compilation."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _ready_url(process: subprocess.Popen[bytes], log: Path) -> str:
