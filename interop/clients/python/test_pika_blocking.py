@@ -120,7 +120,6 @@ def test_confirms_and_mandatory_returns(pika_channel: BlockingChannel, name: Nam
     assert pika_channel.queue_declare(queue, passive=True).method.message_count == 100
 
 
-@pytest.mark.extension("length limit")
 def test_a_full_queue_that_rejects_publishes_nacks(pika_channel: BlockingChannel) -> None:
     arguments = {"x-max-length": 1, "x-overflow": "reject-publish"}
     queue = pika_channel.queue_declare("", exclusive=True, arguments=arguments).method.queue
