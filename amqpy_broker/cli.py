@@ -93,6 +93,8 @@ def _said_in(failure: click.ClickException) -> str:
               help="The RabbitMQ version to stand in for.")  # fmt: skip
 @click.option("--memory-watermark", callback=_size, metavar="SIZE",
               help="Publishers wait when messages hold more. [default: 60 % of memory]")  # fmt: skip
+@click.option("--trace", is_flag=True, help="Copy all messages to the exchange amq.rabbitmq.trace.")
+@click.option("--events", is_flag=True, help="Publish what happens to the exchange amq.rabbitmq.event.")
 @click.option("--log-level", default="info", type=click.Choice(_LOG_LEVELS), help="What is logged, to stderr.")
 @click.option("--loop", default="auto", type=click.Choice(_LOOPS), help="Event loop; auto is uvloop if installed.")
 @click.version_option(VERSION, prog_name="amqpy-broker")
@@ -105,6 +107,8 @@ def main(
     unix: str | None,
     profile: str,
     memory_watermark: int | None,
+    trace: bool,
+    events: bool,
     log_level: str,
     loop: str,
 ) -> None:
@@ -129,8 +133,12 @@ def main(
         unix_path=unix,
         profile=profile,
         memory_watermark_bytes=memory_watermark,
+        events=events,
     )
     config.apply(broker.core)
+    if trace:
+        for vhost in broker.core.vhosts:
+            broker.trace_on(vhost)
     context.obj = (broker, loop)
     if not in_run:
         _run_loop(partial(_serve, broker), loop)

@@ -29,12 +29,19 @@ from amqpy_broker.core.broker import DEFAULT_USER, DEFAULT_VHOST, BrokerCore
 from amqpy_broker.core.users import Permissions, User, hash_password
 
 # Settings that are also options of the command, under the same names.
-OPTIONS: Final = frozenset(("host", "port", "unix", "profile", "log_level", "memory_watermark", "loop"))
+OPTIONS: Final = frozenset(
+    ("host", "port", "unix", "profile", "log_level", "memory_watermark", "loop", "trace", "events")
+)
 _KEYS: Final = OPTIONS | {"vhosts", "users"}
 _USER_KEYS: Final = frozenset(("name", "password", "tags", "permissions"))
 _PERMISSION_KEYS: Final = frozenset(("configure", "write", "read"))
-_OPTION_TYPES: Final[Mapping[str, tuple[type, ...]]] = {"port": (int,), "memory_watermark": (int, str)}
-_TYPE_WORDS: Final[Mapping[type, str]] = {int: "a whole number", str: "a string"}
+_OPTION_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "port": (int,),
+    "memory_watermark": (int, str),
+    "trace": (bool,),
+    "events": (bool,),
+}
+_TYPE_WORDS: Final[Mapping[type, str]] = {int: "a whole number", str: "a string", bool: "true or false"}
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _UNITS_SHORT: Final = {"kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -118,7 +125,7 @@ def _read(path: Path, document: Mapping[str, object]) -> Config:
 def _option(name: str, value: object) -> object:
     """Check the type; which values there are is the command line's affair."""
     wanted = _OPTION_TYPES.get(name, (str,))
-    if not isinstance(value, wanted) or isinstance(value, bool):
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise ConfigError(f"{name} must be {' or '.join(_TYPE_WORDS[kind] for kind in wanted)}")
     return value
 

@@ -51,8 +51,15 @@ def test_options_are_handed_to_the_command_line_as_they_stand(file: Path) -> Non
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_an_option_of_the_wrong_type_is_refused(name: str, file: Path) -> None:
-    assert refusal(file, f"{name} = true").startswith(f"{name} must be a ")
-    assert refusal(file, f"{name} = []").startswith(f"{name} must be a ")
+    wrong = ["1.5", "[]"] if name in ("events", "trace") else ["1.5", "[]", "true"]
+    for value in wrong:
+        assert refusal(file, f"{name} = {value}").startswith(f"{name} must be ")
+
+
+def test_switches_are_true_or_false(file: Path) -> None:
+    assert refusal(file, 'trace = "yes"') == "trace must be true or false"
+    file.write_text("trace = true\nevents = false")
+    assert load_config(file).options == {"trace": True, "events": False}
 
 
 def test_a_port_is_a_whole_number(file: Path) -> None:
@@ -62,7 +69,8 @@ def test_a_port_is_a_whole_number(file: Path) -> None:
 
 def test_an_unknown_setting_is_refused_and_the_known_ones_are_listed(file: Path) -> None:
     assert refusal(file, "prot = 5672") == (
-        "unknown setting 'prot': there are host, log_level, loop, memory_watermark, port, profile, unix, users, vhosts"
+        "unknown setting 'prot': there are events, host, log_level, loop, memory_watermark, port, profile, trace, unix,"
+        " users, vhosts"
     )
 
 

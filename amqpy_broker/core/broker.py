@@ -2,8 +2,10 @@
 
 from amqpy_broker.core.clock import Clock, SystemClock
 from amqpy_broker.core.direct_replies import DirectReplies
+from amqpy_broker.core.events import EVENT_EXCHANGE, INTERNAL, EventExchange, Events
 from amqpy_broker.core.limits import CONSUMER_TIMEOUT_MS
 from amqpy_broker.core.memory import Memory
+from amqpy_broker.core.message import MessageMaker
 from amqpy_broker.core.names import NameSource
 from amqpy_broker.core.profile import DEFAULT_PROFILE, Profile, profile_named
 from amqpy_broker.core.timers import Timers
@@ -37,6 +39,7 @@ class BrokerCore:
         self.consumer_timeout_ms = consumer_timeout_ms
         self.names = NameSource(seed)
         self.users = Users()
+        self.events = Events()
         self.vhosts: dict[str, VirtualHost] = {}
         self.replies = DirectReplies(self.names, use_tags=self.profile.reply_to_is_a_queue)
         self.memory = Memory(self.vhosts, memory_watermark_bytes, self.replies)
@@ -48,5 +51,14 @@ class BrokerCore:
     def add_vhost(self, name: str) -> VirtualHost:
         """Create a vhost, or find the one of that name."""
         if name not in self.vhosts:
-            self.vhosts[name] = VirtualHost(name, self.profile, self.names, self.timers)
+            self.vhosts[name] = VirtualHost(name, self.profile, self.names, self.timers, self.events)
+            if self.events.wanted:
+                self.events.tell("vhost.created", name=name, tracing=False, user_who_performed_action=INTERNAL)
         return self.vhosts[name]
+
+    def publish_events(self, make_message: MessageMaker) -> None:
+        """Publish events to the exchange `amq.rabbitmq.event` of the vhost `/` (https://www.rabbitmq.com/docs/event-exchange)."""
+        vhost = self.vhosts[DEFAULT_VHOST]
+        if EVENT_EXCHANGE not in vhost.exchanges:
+            vhost.predeclare(EVENT_EXCHANGE, "topic", internal=True)
+            self.events.listen(EventExchange(self.clock, vhost.outbox(EVENT_EXCHANGE), make_message).hear)

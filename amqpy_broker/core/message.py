@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
-from amqpy_broker.core.arguments import Arguments
+from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
 
 
 class Message(ABC):
@@ -46,6 +47,11 @@ class Message(ABC):
     @abstractmethod
     def headers(self) -> Arguments:
         """The header table, decoded on demand; empty when there is none."""
+
+    @property
+    def properties_table(self) -> Arguments:
+        """All its properties by their names, as the firehose tells them."""
+        return NO_ARGUMENTS
 
     @property
     @abstractmethod
@@ -92,3 +98,20 @@ class Message(ABC):
 
         An empty header table takes the property away. With another routing key it has no copies any more.
         """
+
+
+class MessageMaker(Protocol):
+    """Writes a message of the broker's own. The protocol knows how."""
+
+    def __call__(
+        self,
+        exchange: str,
+        routing_key: str,
+        headers: Arguments,
+        *,
+        body: bytes = b"",
+        persistent: bool = False,
+        timestamp_s: int | None = None,
+    ) -> Message:
+        """Write a message as if it had been published."""
+        ...

@@ -7,6 +7,8 @@ from amqpy_broker.core.errors import AccessRefused
 
 RESERVED_PREFIX = "amq."
 DEFAULT_EXCHANGE = ""
+# What the node, and the cluster that it is, are called.
+NODE_NAME = "rabbit@localhost"
 
 
 def queue_text(name: str, vhost: str) -> str:

@@ -14,14 +14,16 @@ from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments, check_equivalen
 from amqpy_broker.core.direct_replies import REPLY_TO
 from amqpy_broker.core.erlang_terms import Atom, format_p
 from amqpy_broker.core.errors import AccessRefused, InternalError, NotFound, PreconditionFailed, ResourceLocked
+from amqpy_broker.core.events import INTERNAL, Events
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.copies import CC
 from amqpy_broker.core.exchanges.direct import DefaultExchange
 from amqpy_broker.core.exchanges.router import Routed, route, route_message
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED, find_exchange_type
+from amqpy_broker.core.firehose import TRACE_EXCHANGE, Firehose, Traced
 from amqpy_broker.core.limits import DEATHS_AT_ONCE_MAX, DEATHS_PAUSE_S
-from amqpy_broker.core.message import Message
+from amqpy_broker.core.message import Message, MessageMaker
 from amqpy_broker.core.names import (
     DEFAULT_EXCHANGE,
     RESERVED_PREFIX,
@@ -30,6 +32,7 @@ from amqpy_broker.core.names import (
     queue_text,
     refuse_reserved,
 )
+from amqpy_broker.core.outbox import Outbox
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.arguments import EQUIVALENT_ARGUMENTS, check_dead_letter_exchange, stored_arguments
 from amqpy_broker.core.queues.base import Consumer, Queue, Reason
@@ -38,6 +41,13 @@ from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.settings import queue_type_of, read_settings
 from amqpy_broker.core.queues.types import NEEDS_A_NAME, queue_class
 from amqpy_broker.core.timers import Timers
+from amqpy_broker.core.topology_events import (
+    tell_binding,
+    tell_exchange_created,
+    tell_exchange_deleted,
+    tell_queue_created,
+    tell_queue_deleted,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +73,13 @@ TRANSIENT_QUEUES_DENIED: Final = (
 class VirtualHost:
     """A name space of exchanges and queues."""
 
-    def __init__(self, name: str, profile: Profile, names: NameSource, timers: Timers) -> None:
+    def __init__(
+        self, name: str, profile: Profile, names: NameSource, timers: Timers, events: Events | None = None
+    ) -> None:
         self.name = name
         self.profile = profile
         self.timers = timers
+        self.events = events or Events()
         self._names = names
         # Deleted queues of which messages are still unacknowledged.
         self._orphaned: list[Queue] = []
@@ -75,6 +88,9 @@ class VirtualHost:
         self._burying = False
         # Goes on with them when others had their turn.
         self._more_dead = timers.timer(self._bury_some)
+        # Copies of everything, while it is switched on; and the channels that are to be told when it is.
+        self.firehose: Firehose | None = None
+        self.channels: dict[Traced, None] = {}
         # Grows with every change that may send a message elsewhere: whoever remembers a route compares it.
         self.generation = 0
         self._queues: dict[str, Queue] = {}
@@ -85,8 +101,13 @@ class VirtualHost:
         self.random = names.new_random()
         self._exchanges: dict[str, Exchange] = {DEFAULT_EXCHANGE: DefaultExchange(name, profile, self, self._queues)}
         for exchange_name, exchange_type, internal in PREDECLARED:
-            properties = ExchangeProperties(exchange_name, name, profile, self, True, False, internal)
-            self._add_exchange(exchange_type, properties)
+            self.predeclare(exchange_name, exchange_type, internal=internal)
+
+    def predeclare(self, name: str, exchange_type: str, *, internal: bool) -> None:
+        """Create an exchange that nobody declares."""
+        self._add_exchange(
+            exchange_type, ExchangeProperties(name, self.name, self.profile, self, True, False, internal), INTERNAL
+        )
 
     @property
     def queues(self) -> Mapping[str, Queue]:
@@ -154,6 +175,7 @@ class VirtualHost:
                 ExchangeProperties(
                     name, self.name, self.profile, self, durable, auto_delete, internal, arguments, alternate
                 ),
+                actor.user.name,
             )
             return
         _check_same_exchange(existing, exchange_type, durable, auto_delete, internal, arguments)
@@ -176,7 +198,7 @@ class VirtualHost:
             return
         if if_unused and exchange.in_use:
             raise PreconditionFailed(f"{exchange} in use")
-        self._drop_exchange(exchange)
+        self._drop_exchange(exchange, actor.user.name)
 
     # --- queues -----------------------------------------------------------------------------------------------------
 
@@ -231,6 +253,8 @@ class VirtualHost:
         if owner is not None:
             self._exclusive.setdefault(owner, {})[queue] = None
         self.generation += 1
+        if self.events.wanted:
+            tell_queue_created(self.events, queue, actor.user.name)
         return queue
 
     def check_queue(self, actor: Actor, name: str) -> Queue:
@@ -253,9 +277,9 @@ class VirtualHost:
         if if_unused and queue.consumer_count:
             raise PreconditionFailed(f"{queue} in use")
         count = queue.ready_count
-        return count, self.drop_queue(queue)
+        return count, self.drop_queue(queue, actor.user.name)
 
-    def drop_queue(self, queue: Queue) -> list[Consumer]:
+    def drop_queue(self, queue: Queue, by: str = INTERNAL) -> list[Consumer]:
         """Delete a queue whatever state it is in, and return the consumers that it had."""
         if queue.deleted:
             return []
@@ -265,8 +289,10 @@ class VirtualHost:
             self._orphaned.append(queue)
         if queue.owner is not None:
             self._exclusive[queue.owner].pop(queue)
-        self._drop_bindings_to(queue)
         self.generation += 1
+        if self.events.wanted:
+            tell_queue_deleted(self.events, queue, consumers, by)
+        self._drop_bindings_to(queue, by)
         return consumers
 
     def drop_exclusive_queues(self, owner: object) -> list[Consumer]:
@@ -285,6 +311,35 @@ class VirtualHost:
         """Drop the messages that are ready."""
         actor.check_queue("read", name)
         return self.find_queue(name, actor).purge()
+
+    # --- tracing ----------------------------------------------------------------------------------------------------
+
+    def trace_on(self, make_message: MessageMaker) -> None:
+        """Switch the firehose on (https://www.rabbitmq.com/docs/firehose)."""
+        self.trace_off()
+        self._trace(Firehose(self.name, self.outbox(TRACE_EXCHANGE), make_message))
+
+    def trace_off(self) -> None:
+        """Switch it off; doing so twice is fine."""
+        if self.firehose is not None:
+            self.firehose.close()
+            self._trace(None)
+
+    def _trace(self, firehose: Firehose | None) -> None:
+        self.firehose = firehose
+        for channel in self.channels:
+            channel.trace(firehose)
+        self.generation += 1
+
+    def outbox(self, exchange_name: str) -> Outbox:
+        """Return where messages of the broker's own go on their way to an exchange."""
+
+        def send(message: Message) -> None:
+            exchange = self._exchanges.get(exchange_name)
+            if exchange is not None:
+                self.send(exchange, message)
+
+        return Outbox(self.timers, send)
 
     # --- what queues need of their vhost ----------------------------------------------------------------------------
 
@@ -352,7 +407,7 @@ class VirtualHost:
         # What is wrong with the arguments is said before anything about locks.
         if queue_name in self._queues:
             source.check_binding(Binding(exchange_name, self._queues[queue_name], key, arguments))
-        self._bind(source, self.find_queue(queue_name, actor), key, arguments, answer)
+        self._bind(Binding(source.name, self.find_queue(queue_name, actor), key, arguments), actor, answer)
 
     def unbind_queue(self, actor: Actor, queue_name: str, exchange_name: str, key: str, arguments: Arguments) -> None:
         """Remove a binding; if it is not there, nor its queue, nor its exchange, that is fine, as in RabbitMQ."""
@@ -360,7 +415,7 @@ class VirtualHost:
         binding = self._find_binding(exchange_name, self._queues.get(queue_name), key, arguments)
         if binding is not None:
             self.find_queue(queue_name, actor)
-            self._unbind(binding)
+            self._unbind(binding, actor.user.name)
 
     def bind_exchange(
         self,
@@ -373,14 +428,14 @@ class VirtualHost:
     ) -> None:
         """Bind an exchange to another (https://www.rabbitmq.com/docs/e2e); `answer` as for a queue."""
         self._check_exchange_binding(actor, to, source)
-        self._bind(self.find_exchange(source), self.find_exchange(to), key, arguments, answer)
+        self._bind(Binding(self.find_exchange(source).name, self.find_exchange(to), key, arguments), actor, answer)
 
     def unbind_exchange(self, actor: Actor, to: str, source: str, key: str, arguments: Arguments) -> None:
         """Remove a binding between exchanges; one that is not there is fine."""
         self._check_exchange_binding(actor, to, source)
         binding = self._find_binding(source, self._exchanges.get(to), key, arguments)
         if binding is not None:
-            self._unbind(binding)
+            self._unbind(binding, actor.user.name)
 
     # --- routing ----------------------------------------------------------------------------------------------------
 
@@ -418,18 +473,23 @@ class VirtualHost:
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
-    def _add_exchange(self, exchange_type: str, properties: ExchangeProperties) -> None:
+    def _add_exchange(self, exchange_type: str, properties: ExchangeProperties, by: str) -> None:
         kind = EXCHANGE_TYPES[exchange_type]
         kind.check_properties(properties)
         self._exchanges[properties.name] = kind(properties)
         self.generation += 1
+        if self.events.wanted:
+            tell_exchange_created(self.events, self._exchanges[properties.name], by)
 
-    def _drop_exchange(self, exchange: Exchange) -> None:
+    def _drop_exchange(self, exchange: Exchange, by: str) -> None:
         del self._exchanges[exchange.name]
         exchange.close()
+        if self.events.wanted:
+            tell_exchange_deleted(self.events, exchange, by)
         for binding in exchange.bindings:
             self._forget_binding_to(binding)
-        self._drop_bindings_to(exchange)
+            self._tell_binding("binding.deleted", binding, by)
+        self._drop_bindings_to(exchange, by)
         self.generation += 1
 
     def _alternate_for(self, actor: Actor, name: str, arguments: Arguments) -> str | None:
@@ -458,17 +518,16 @@ class VirtualHost:
         refuse_default_exchange(source)
         actor.check_exchange("read", source)
 
-    def _bind(
-        self, source: Exchange, to: Destination, key: str, arguments: Arguments, answer: Callable[[], None]
-    ) -> None:
-        binding = Binding(source.name, to, key, arguments)
+    def _bind(self, binding: Binding, actor: Actor, answer: Callable[[], None]) -> None:
+        source = self._exchanges[binding.source]
         source.check_binding(binding)
         brought: Sequence[tuple[Message, Sequence[Queue]]] = ()
-        if source.find_binding(to, key, arguments) is None:
+        if source.find_binding(binding.destination, binding.key, binding.arguments) is None:
             brought = source.brought_by(binding)
             source.add_binding(binding)
-            self._bindings_to.setdefault(to, []).append(binding)
+            self._bindings_to.setdefault(binding.destination, []).append(binding)
             self.generation += 1
+            self._tell_binding("binding.created", binding, actor.user.name)
         answer()
         for message, queues in brought:
             for queue in queues:
@@ -478,16 +537,17 @@ class VirtualHost:
         exchange = self._exchanges.get(source)
         return None if exchange is None or to is None else exchange.find_binding(to, key, arguments)
 
-    def _unbind(self, binding: Binding) -> None:
+    def _unbind(self, binding: Binding, by: str) -> None:
         self._forget_binding_to(binding)
-        self._remove_binding(self._exchanges[binding.source], binding)
+        self._remove_binding(self._exchanges[binding.source], binding, by)
         self.generation += 1
 
-    def _remove_binding(self, source: Exchange, binding: Binding) -> None:
+    def _remove_binding(self, source: Exchange, binding: Binding, by: str) -> None:
         source.remove_binding(binding)
+        self._tell_binding("binding.deleted", binding, by)
         # [exchange.declare.auto-delete]: an exchange goes with its last binding.
         if source.auto_delete and not source.in_use:
-            self._drop_exchange(source)
+            self._drop_exchange(source, by)
 
     def _forget_binding_to(self, binding: Binding) -> None:
         bindings = self._bindings_to[binding.destination]
@@ -495,12 +555,16 @@ class VirtualHost:
         if not bindings:
             del self._bindings_to[binding.destination]
 
-    def _drop_bindings_to(self, destination: Destination) -> None:
+    def _drop_bindings_to(self, destination: Destination, by: str) -> None:
         bindings: Iterable[Binding] = self._bindings_to.pop(destination, ())
         for binding in bindings:
             source = self._exchanges.get(binding.source)
             if source is not None:
-                self._remove_binding(source, binding)
+                self._remove_binding(source, binding, by)
+
+    def _tell_binding(self, event: str, binding: Binding, by: str) -> None:
+        if self.events.wanted:
+            tell_binding(self.events, event, binding, self.name, by)
 
 
 def locked(queue: Queue) -> ResourceLocked:

@@ -10,9 +10,10 @@ from typing import Final
 import anyio
 from anyio.abc import TaskStatus
 
-from amqpy_broker.core.broker import DEFAULT_USER, BrokerCore
+from amqpy_broker.core.broker import DEFAULT_USER, DEFAULT_VHOST, BrokerCore
 from amqpy_broker.core.clock import Clock
 from amqpy_broker.core.profile import DEFAULT_PROFILE, profile_named
+from amqpy_broker.protocols.amqp091.own_messages import make_message
 from amqpy_broker.server.server import Server
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class Broker:
         unix_path: also listen on a Unix socket at this path.
         profile: the RabbitMQ version to stand in for: "3.10", "4.0", "4.1", "4.2" or "4.3".
         memory_watermark_bytes: publishers wait when messages hold more; by default 60 % of the machine's memory.
+        tracing: copy all messages of the vhost `/` to the exchange `amq.rabbitmq.trace`.
+        events: publish what happens to the exchange `amq.rabbitmq.event` of the vhost `/`.
         seed: makes the names that the broker gives out repeat.
 
     Raises:
@@ -50,12 +53,18 @@ class Broker:
         unix_path: str | None = None,
         profile: str = DEFAULT_PROFILE,
         memory_watermark_bytes: int | None = None,
+        tracing: bool = False,
+        events: bool = False,
         clock: Clock | None = None,
         seed: int | None = None,
     ) -> None:
         self.core = BrokerCore(
             profile_named(profile), clock=clock, memory_watermark_bytes=memory_watermark_bytes, seed=seed
         )
+        if tracing:
+            self.trace_on()
+        if events:
+            self.core.publish_events(make_message)
         self.host = host
         # What is said when it cannot be had.
         self.wanted_address = f"{host}:{port}"
@@ -82,6 +91,22 @@ class Broker:
     def connection_count(self) -> int:
         """Clients that are connected."""
         return self._server.connection_count
+
+    def trace_on(self, vhost: str = DEFAULT_VHOST) -> None:
+        """Copy all messages of a vhost to its exchange `amq.rabbitmq.trace`, from now on.
+
+        Raises:
+            KeyError: there is no such vhost.
+        """
+        self.core.vhosts[vhost].trace_on(make_message)
+
+    def trace_off(self, vhost: str = DEFAULT_VHOST) -> None:
+        """Copy messages no longer.
+
+        Raises:
+            KeyError: there is no such vhost.
+        """
+        self.core.vhosts[vhost].trace_off()
 
     async def __aenter__(self) -> Broker:
         await self.start()

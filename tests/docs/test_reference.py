@@ -44,7 +44,9 @@ def test_every_option_is_documented_with_its_names_and_default() -> None:
         setting, variable, default = documented[option.opts[0]]
         assert variable == f"`{VARIABLE_PREFIX}{option.name.upper()}`"
         assert setting == (f"`{option.name}`" if option.name in OPTIONS else "")
-        if isinstance(option.default, str | int):
+        if option.is_flag:
+            assert default == "off"
+        elif isinstance(option.default, str | int):
             assert default == f"`{option.default}`"
 
 

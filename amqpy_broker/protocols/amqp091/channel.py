@@ -23,6 +23,7 @@ from amqpy_broker.core.errors import (
     NotFound,
     UnexpectedFrame,
 )
+from amqpy_broker.core.firehose import Firehose, Source
 from amqpy_broker.core.limits import (
     FRAME_OVERHEAD_BYTES,
     HEADER_MEMO_MAX,
@@ -61,6 +62,7 @@ class Session:
         "actor",
         "broker",
         "confirming",
+        "connection_name",
         "header_memo",
         "notifies_cancel",
         "output",
@@ -76,6 +78,7 @@ class Session:
         self.actor = actor
         self.output = output
         self.payload_max = payload_max
+        self.connection_name = ""
         self.notifies_cancel = False
         # Told of every new consumer: some acknowledge too late.
         self.watch: Callable[[Consumer], None] = _nobody
@@ -129,6 +132,9 @@ class Channel:
         self._header: ContentHeader | None = None
         self._frames: list[bytes | memoryview] = []
         self._missing_bytes = 0
+        self.vhost.channels[self] = None
+        if self.vhost.firehose is not None:
+            self.trace(self.vhost.firehose)
 
     # --- what methods need ------------------------------------------------------------------------------------------
 
@@ -276,9 +282,8 @@ class Channel:
             message = self._admit(publish, message)
             publish = message.publish
         queues = self.queues_for(publish, message)
-        if publish.replies:
-            # Not even a transaction holds them back.
-            self.session.broker.replies.deliver(publish.replies, message)
+        if publish.aside:
+            self._tell_others(publish, message, queues)
         if self.transaction is not None:
             self.transaction.add_publish(PendingPublish(message, queues))
             return
@@ -295,6 +300,28 @@ class Channel:
             self.count_publishes(1)
             if not accepted:
                 self.confirms.refuse_last()
+
+    def _tell_others(self, publish: Publish, message: FramedMessage, queues: tuple[Queue, ...]) -> None:
+        """Hand a message to requesters and to the firehose: not even a transaction holds them back."""
+        if publish.replies:
+            self.session.broker.replies.deliver(publish.replies, message)
+        if self.vhost.firehose is not None:
+            # RabbitMQ's default exchange routes to names, whether there are such queues or not.
+            names = (message.routing_key, *message.copies) if not message.exchange else (queue.name for queue in queues)
+            self.vhost.firehose.published(message, sorted(set(names) - set(publish.replies)), self._source)
+
+    @property
+    def _source(self) -> Source:
+        session = self.session
+        return Source(session.connection_name, self.number, session.actor.user.name)
+
+    def trace(self, firehose: Firehose | None) -> None:
+        """Tell the firehose of deliveries from now on, or nobody."""
+        if firehose is None:
+            self.deliveries.trace(None)
+            return
+        told, source = firehose.delivered, self._source
+        self.deliveries.trace(lambda message, queue, redelivered: told(message, queue, source, redelivered=redelivered))
 
     def queues_for(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
         """Find the queues that a message goes to.
@@ -405,6 +432,7 @@ class Channel:
 
     def release(self) -> None:
         """Return all that is unacknowledged, and forget what was not committed or not complete."""
+        self.vhost.channels.pop(self, None)
         self._forget_content()
         if self.transaction is not None:
             for settlement in self.transaction.settlements:

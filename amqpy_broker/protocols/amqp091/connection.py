@@ -18,6 +18,7 @@ from typing import Final
 from pamqp import commands
 
 from amqpy_broker.core.access import Actor
+from amqpy_broker.core.arguments import arguments
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.erlang_terms import Atom
 from amqpy_broker.core.errors import (
@@ -42,6 +43,7 @@ from amqpy_broker.core.limits import (
 )
 from amqpy_broker.core.memory import BLOCKED_REASON
 from amqpy_broker.core.queues.base import Consumer
+from amqpy_broker.protocols.amqp091 import announcements
 from amqpy_broker.protocols.amqp091.channel import Channel, Session
 from amqpy_broker.protocols.amqp091.closing import ClosingChannel
 from amqpy_broker.protocols.amqp091.codec import Undecodable, decode_method, method_frame, method_index
@@ -123,6 +125,8 @@ class Connection:
         self.name = name
         self.output = output
         self._handshake = Handshake(broker, output, peer_is_local=peer_is_local)
+        self._handshake.on_login = self._logged_in
+        self._mechanism = ""
         self.state = State.HEADER
         self._session: Session | None = None
         self._channels: dict[int, Channel] = {}
@@ -465,11 +469,50 @@ class Connection:
         assert user is not None
         actor = Actor(user, vhost.name, self)
         self._session = Session(self._broker, vhost, actor, self.output, self._frame_size_max - ENVELOPE_SIZE)
+        self._tell_created(user.name, vhost.name)
         self._session.watch = self._timeouts.watch
+        self._session.connection_name = self.name
         self._session.notifies_cancel = negotiated.can("consumer_cancel_notify")
         self._close_at_s = _NEVER
         self.state = State.RUNNING
         logger.info("%s: user '%s' opened vhost '%s'", self.name, user.name, vhost.name)
+
+    def _remove_consumers(self, channel: Channel) -> None:
+        if self._broker.events.wanted:
+            for consumer in channel.deliveries.consumers.values():
+                announcements.tell_consumer_deleted(self._broker.events, channel, consumer)
+        channel.remove_consumers()
+
+    # --- events -----------------------------------------------------------------------------------------------------
+
+    def _logged_in(self, mechanism: str, user: str, error: str) -> None:
+        self._mechanism = mechanism
+        if self._broker.events.wanted:
+            announcements.tell_login(self._broker.events, self.name, mechanism, user, error)
+
+    def _tell_created(self, user: str, vhost: str) -> None:
+        if not self._broker.events.wanted:
+            return
+        negotiated = self._handshake.negotiated
+        announcements.tell_connection_created(
+            self._broker.events,
+            self.name,
+            user=user,
+            vhost=vhost,
+            mechanism=self._mechanism,
+            channel_max=negotiated.channel_max,
+            frame_max=negotiated.frame_size_max,
+            heartbeat_s=negotiated.heartbeat_s,
+            client_properties=arguments(negotiated.client_properties),
+            connected_at_ms=int(self._clock.unix_s() * 1000),
+        )
+
+    def _tell_closed(self) -> None:
+        if self._broker.events.wanted:
+            client_properties = arguments(self._handshake.negotiated.client_properties)
+            announcements.tell_connection_closed(self._broker.events, self.name, client_properties)
+
+    # --- closing ----------------------------------------------------------------------------------------------------
 
     def _close_by_peer(self) -> None:
         """Answer connection.close, and let the peer close the socket."""
@@ -507,6 +550,8 @@ class Connection:
             return
         channel = self._channels[number] = Channel(number, session)
         channel.reply(commands.Channel.OpenOk, "")
+        if self._broker.events.wanted:
+            announcements.tell_channel_created(self._broker.events, channel)
 
     def _close_channel(self, channel: Channel) -> None:
         """Close a channel because its client asks for it."""
@@ -527,8 +572,10 @@ class Connection:
         del self._channels[channel.number]
         self._repeat = self._last_publish = None
         channel.send_confirms()
-        channel.remove_consumers()
+        self._remove_consumers(channel)
         channel.release()
+        if self._broker.events.wanted:
+            announcements.tell_channel_closed(self._broker.events, channel)
 
     def _receive_on_closing_channel(self, frame_type: int, number: int, payload: bytes) -> None:
         if not is_complete(frame_type, payload):
@@ -640,8 +687,11 @@ class Connection:
         self._closing_channels.clear()
         for channel in channels:
             channel.send_confirms()
-            channel.remove_consumers()
+            self._remove_consumers(channel)
         for channel in channels:
             channel.release()
+            if self._broker.events.wanted:
+                announcements.tell_channel_closed(self._broker.events, channel)
         for consumer in session.vhost.drop_exclusive_queues(self):
             consumer.cancelled()
+        self._tell_closed()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import Struct, error
 from typing import Final
 
-from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
+from amqpy_broker.core.arguments import NO_ARGUMENTS, Argument, Arguments
 from amqpy_broker.core.direct_replies import REPLY_TO
 from amqpy_broker.core.expiration import parse_expiration
 from amqpy_broker.core.message import Message
@@ -189,6 +189,16 @@ def _property_values(properties: bytes) -> dict[int, bytes]:
     return values
 
 
+def _as_argument(kind: int, octets: bytes) -> Argument:
+    """Give the value of a property the type that RabbitMQ's firehose gives it."""
+    if kind == _TABLE:
+        return Argument("table", read_table(octets)[0])
+    if kind == _SHORTSTR:
+        return Argument("longstr", octets[1:].decode("utf-8", "surrogateescape"))
+    number = int.from_bytes(octets, "big")
+    return Argument("signedint" if number < 2**31 else "long", number)
+
+
 def _join_properties(values: dict[int, bytes]) -> bytes:
     """Undo `_property_values`."""
     flags = sum(0x8000 >> index for index in values)
@@ -248,6 +258,13 @@ class FramedMessage(Message):
         if at > stop:
             raise MalformedTable("the header table is longer than the content header")
         return table
+
+    @property
+    def properties_table(self) -> Arguments:
+        """All its properties by their names, the last one first, as RabbitMQ's firehose tells them."""
+        table = {_PROPERTIES[at][0]: _as_argument(_PROPERTIES[at][1], octets)
+                 for at, octets in _property_values(self.properties).items()}  # fmt: skip
+        return dict(reversed(table.items()))
 
     @property
     def expiration_ms(self) -> int | None:

@@ -10,7 +10,7 @@ Rule 3: a consumer takes no more than its prefetch count, nor all consumers toge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from struct import Struct
 from typing import Final, TypeAlias
@@ -63,6 +63,7 @@ class Deliveries:
         "output",
         "payload_max",
         "prefetch_count",
+        "tap",
         "unacked",
     )
 
@@ -76,6 +77,8 @@ class Deliveries:
         self.last_tag = 0
         self.consumers: dict[str, ChannelConsumer] = {}
         self.unacked: dict[int, QueuedMessage] = {}
+        # Told of everything that is delivered, while the firehose is on: the message, its queue, whether it came again.
+        self.tap: Callable[[Message, str, bool], None] | None = None
         # What the next consumers may have unacknowledged, and what all of them together may; 0 is no limit.
         self.prefetch_count = 0
         self.global_prefetch_count = 0
@@ -198,6 +201,17 @@ class Deliveries:
             if consumer is not asked:
                 consumer.queue.pause(consumer)
 
+    def trace(self, tap: Callable[[Message, str, bool], None] | None) -> None:
+        """Tell somebody of deliveries, or nobody: consumers change their kind, so that nobody asks when it is off."""
+        self.tap = tap
+        for consumer in self.consumers.values():
+            consumer.__class__ = self.kind_of_consumer
+
+    @property
+    def kind_of_consumer(self) -> type[ChannelConsumer]:
+        """What consumers are now."""
+        return ChannelConsumer if self.tap is None else TracedConsumer
+
     # --- consumers --------------------------------------------------------------------------------------------------
 
     def add_consumer(self, consumer: ChannelConsumer) -> None:
@@ -297,6 +311,19 @@ class ChannelConsumer(Consumer):
         self._output.forget(self)
         if deliveries.notifies_cancel:
             self._output.write(method_frame(deliveries.channel, commands.Basic.Cancel, self.tag, True))
+
+
+class TracedConsumer(ChannelConsumer):
+    """A consumer while the firehose is on."""
+
+    __slots__ = ()
+
+    def deliver(self, message: Message, redelivered: bool, queued: QueuedMessage | None) -> bool:
+        """Send a delivery, and tell of it; say whether there is room for another."""
+        has_room = super().deliver(message, redelivered, queued)
+        if self._deliveries.tap is not None:
+            self._deliveries.tap(message, self.queue.name, redelivered)
+        return has_room
 
 
 def unknown_tag(tag: int) -> PreconditionFailed:

@@ -18,6 +18,7 @@ from amqpy_broker.core.arguments import Arguments, arguments, plain
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.errors import ChannelError, LoginRefused, NotAllowed
 from amqpy_broker.core.limits import CHANNEL_MAX, FRAME_SIZE_MAX, HEARTBEAT_S
+from amqpy_broker.core.names import NODE_NAME
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.users import User
 from amqpy_broker.core.vhost import VirtualHost
@@ -95,6 +96,8 @@ class Handshake:
         }
         self.step = Step.START_OK
         self.negotiated = Negotiated()
+        # Told of every attempt to log in: the mechanism, the user's name, and what was wrong.
+        self.on_login: Callable[[str, str, str], None] = _nobody
 
     def receive_header(self, header: bytes) -> None:
         """Take the eight octets that begin every connection; answer with connection.start.
@@ -151,9 +154,11 @@ class Handshake:
         user, name = self._authenticated(mechanism, response)
         if user is not None and (self._peer_is_local or user.name != _LOOPBACK_ONLY_USER):
             self.negotiated.user = user
+            self.on_login(mechanism, name, "")
             return
         reason = "may only connect from this machine" if user is not None else "no such user, or another password"
         logger.warning("login of user '%s' refused: %s", name, reason)
+        self.on_login(mechanism, name, reason)
         refusal = LoginRefused(
             f"Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
         )
@@ -199,11 +204,15 @@ class Handshake:
         self.step = Step.DONE
 
 
+def _nobody(mechanism: str, user: str, error: str) -> None:
+    """Nobody wants to know."""
+
+
 def server_properties(profile: Profile) -> Arguments:
     """Describe the server as RabbitMQ does: clients read product and version; ours stand in keys of their own."""
     ours = {
         "capabilities": dict.fromkeys(_CAPABILITIES, True),
-        "cluster_name": "rabbit@localhost",
+        "cluster_name": NODE_NAME,
         "copyright": profile.copyright,
         "information": f"amqpy-broker {VERSION}, compatible with RabbitMQ {profile.version}",
         "platform": f"Erlang/OTP {profile.erlang}",

@@ -25,6 +25,7 @@ class Publish:
 
     __slots__ = (
         "address",
+        "aside",
         "copies",
         "exchange",
         "exchange_name",
@@ -59,6 +60,8 @@ class Publish:
         self.replies: tuple[str, ...] = ()
         if exchange_name == DEFAULT_EXCHANGE:
             self.replies = tuple(key for key in (routing_key, *copies) if key.startswith(REPLY_PREFIX))
+        # Whether it concerns others than queues, too: requesters, or the firehose.
+        self.aside = bool(self.replies)
         # None: more than the routing key decides, so each message is routed by itself.
         self.queues: tuple[Queue, ...] | None = None
         # Whether a message with this publish may be returned, or refused by a queue.
@@ -76,7 +79,8 @@ class Publish:
             raise NotImplementedByBroker("immediate=true")
         exchange = self.exchange = vhost.exchange_for_publish(actor, self.exchange_name)
         routed = vhost.route(exchange, self.routing_key)
-        self.queues = routed.queues if routed.for_any_message and not self.copies and not self.replies else None
+        self.aside = bool(self.replies) or vhost.firehose is not None
+        self.queues = routed.queues if routed.for_any_message and not self.copies and not self.aside else None
         self.may_fail = (self.mandatory and not routed.queues) or any(
             queue.settings.may_reject for queue in routed.queues
         )
@@ -89,4 +93,5 @@ class Publish:
             self.exchange_name, self.routing_key, mandatory=self.mandatory, immediate=self.immediate, copies=copies
         )
         copied.exchange, copied.generation = self.exchange, self.generation
+        copied.aside |= self.aside
         return copied

@@ -12,10 +12,11 @@ from amqpy_broker.core.limits import CONSUMERS_PER_CHANNEL_MAX
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.core.queues.browse import BROWSE, browses
+from amqpy_broker.protocols.amqp091 import announcements
 from amqpy_broker.protocols.amqp091.channel import Channel
 from amqpy_broker.protocols.amqp091.codec import Method
 from amqpy_broker.protocols.amqp091.content import FramedMessage
-from amqpy_broker.protocols.amqp091.deliveries import ChannelConsumer, Fate
+from amqpy_broker.protocols.amqp091.deliveries import Fate
 from amqpy_broker.protocols.amqp091.direct_reply_to import ReplyConsumer
 from amqpy_broker.protocols.amqp091.methods.fields import fields, name
 from amqpy_broker.protocols.amqp091.publishes import Publish
@@ -63,7 +64,7 @@ def consume(channel: Channel, method: Method) -> None:
     _check_arguments(method.arguments, queue, channel.session.broker.profile)
     _check_browsing(method.arguments, queue, no_ack=bool(asked.no_ack))
     tag = tag or channel.session.broker.names.unique("amq.ctag-")
-    consumer = ChannelConsumer(
+    consumer = deliveries.kind_of_consumer(
         deliveries, tag, queue, no_ack=asked.no_ack, exclusive=asked.exclusive, arguments=method.arguments
     )
     queue.add_consumer(consumer)
@@ -71,6 +72,8 @@ def consume(channel: Channel, method: Method) -> None:
     channel.session.watch(consumer)
     if not asked.nowait:
         channel.reply(commands.Basic.ConsumeOk, tag)
+    if channel.session.broker.events.wanted:
+        announcements.tell_consumer_created(channel.session.broker.events, channel, consumer)
     consumer.resume_if_waiting()
 
 
@@ -123,6 +126,8 @@ def cancel(channel: Channel, method: Method) -> None:
     if not asked.nowait:
         channel.reply(commands.Basic.CancelOk, tag)
     if consumer is not None:
+        if channel.session.broker.events.wanted:
+            announcements.tell_consumer_deleted(channel.session.broker.events, channel, consumer)
         channel.vhost.consumer_gone(consumer.queue)
 
 
@@ -142,6 +147,8 @@ def get(channel: Channel, method: Method) -> None:
     if asked.no_ack:
         queue.settle(queued)
     assert isinstance(message, FramedMessage)
+    if channel.deliveries.tap is not None:
+        channel.deliveries.tap(message, queue.name, redelivered)
     channel.reply(commands.Basic.GetOk, tag, redelivered, message.exchange, message.routing_key, queue.ready_count)
     channel.session.output.write(message.frames_for(channel.number, channel.session.payload_max))
 
