@@ -5,24 +5,22 @@ rest, in RabbitMQ's order: the first refusal is the one that the client sees.
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from amqpy_broker.core.access import Actor
-from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments, check_equivalent, inequivalent
+from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
+from amqpy_broker.core.burials import Burials, DeadMessage
 from amqpy_broker.core.direct_replies import REPLY_TO
-from amqpy_broker.core.erlang_terms import Atom, format_p
+from amqpy_broker.core.equivalence import ALTERNATE_EXCHANGE, check_same_exchange, check_same_queue
 from amqpy_broker.core.errors import AccessRefused, InternalError, NotFound, PreconditionFailed, ResourceLocked
 from amqpy_broker.core.events import INTERNAL, Events
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
-from amqpy_broker.core.exchanges.copies import CC
 from amqpy_broker.core.exchanges.direct import DefaultExchange
 from amqpy_broker.core.exchanges.router import Routed, route, route_message
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED, find_exchange_type
 from amqpy_broker.core.firehose import TRACE_EXCHANGE, Firehose, Traced
-from amqpy_broker.core.limits import DEATHS_AT_ONCE_MAX, DEATHS_PAUSE_S
 from amqpy_broker.core.message import Message, MessageMaker
 from amqpy_broker.core.names import (
     DEFAULT_EXCHANGE,
@@ -34,9 +32,8 @@ from amqpy_broker.core.names import (
 )
 from amqpy_broker.core.outbox import Outbox
 from amqpy_broker.core.profile import Profile
-from amqpy_broker.core.queues.arguments import EQUIVALENT_ARGUMENTS, check_dead_letter_exchange, stored_arguments
+from amqpy_broker.core.queues.arguments import check_dead_letter_exchange, stored_arguments
 from amqpy_broker.core.queues.base import Consumer, Queue, Reason
-from amqpy_broker.core.queues.dead_letter import Death, headers_after, would_cycle
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.settings import queue_type_of, read_settings
 from amqpy_broker.core.queues.types import NEEDS_A_NAME, queue_class
@@ -50,8 +47,6 @@ from amqpy_broker.core.topology_events import (
 )
 
 logger = logging.getLogger(__name__)
-
-ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 
 
 def _say_nothing() -> None:
@@ -83,11 +78,7 @@ class VirtualHost:
         self._names = names
         # Deleted queues of which messages are still unacknowledged.
         self._orphaned: list[Queue] = []
-        # Messages that died and are still to be published, in the order of their deaths.
-        self._dead: deque[tuple[Queue, Message, Reason]] = deque()
-        self._burying = False
-        # Goes on with them when others had their turn.
-        self._more_dead = timers.timer(self._bury_some)
+        self._burials = Burials(timers, self._publish_dead_letter)
         # Copies of everything, while it is switched on; and the channels that are to be told when it is.
         self.firehose: Firehose | None = None
         self.channels: dict[Traced, None] = {}
@@ -178,7 +169,7 @@ class VirtualHost:
                 actor.user.name,
             )
             return
-        _check_same_exchange(existing, exchange_type, durable, auto_delete, internal, arguments)
+        check_same_exchange(existing, exchange_type, durable, auto_delete, internal, arguments)
 
     def check_exchange(self, actor: Actor, name: str) -> None:
         """Find that an exchange is there [exchange.declare.passive]."""
@@ -230,7 +221,7 @@ class VirtualHost:
         if existing is not None:
             if existing.owner is not owner:
                 raise locked(existing)
-            _check_same_queue(existing, durable, auto_delete, stored_arguments(arguments, self.profile))
+            check_same_queue(existing, durable, auto_delete, stored_arguments(arguments, self.profile))
             existing.used()
             return existing
         if self.profile.denies_transient_queues and not durable and owner is None:
@@ -344,43 +335,17 @@ class VirtualHost:
     # --- what queues need of their vhost ----------------------------------------------------------------------------
 
     def dead_letter(self, queue: Queue, message: Message, reason: Reason) -> None:
-        """Publish a message that died to its queue's dead-letter exchange.
+        """Publish a message that died to its queue's dead-letter exchange."""
+        self._burials.add(queue, message, reason)
 
-        What dies of this is published after it: a chain of queues that overflow into each other is a loop here.
-        """
-        self._dead.append((queue, message, reason))
-        if not self._burying and not self._more_dead.is_set:
-            self._bury_some()
-
-    def _bury_some(self) -> None:
-        self._burying = True
-        try:
-            for _ in range(DEATHS_AT_ONCE_MAX):
-                if not self._dead:
-                    return
-                self._publish_dead(*self._dead.popleft())
-        finally:
-            self._burying = False
-        # With 3.x's way of telling of deaths a message can go round for ever, as in RabbitMQ: not at others' cost.
-        self._more_dead.set(self.timers.now_s + DEATHS_PAUSE_S)
-
-    def _publish_dead(self, queue: Queue, message: Message, reason: Reason) -> None:
-        settings = queue.settings
-        assert settings.dead_letter_exchange is not None
-        exchange = self._exchanges.get(settings.dead_letter_exchange)
+    def _publish_dead_letter(self, death: DeadMessage) -> None:
+        letter = death.letter(int(self.timers.clock.unix_s()), self.profile)
+        exchange = self._exchanges.get(letter.exchange)
         # [https://www.rabbitmq.com/docs/dlx#routing]: without the exchange the message is gone.
-        if exchange is None:
-            return
-        headers = headers_after(message, Death(queue.name, reason, int(self.timers.clock.unix_s())), self.profile)
-        key = settings.dead_letter_routing_key
-        if key is not None and self.profile.tells_deaths_as_3_x:
-            headers.pop(CC, None)
-        letter = message.edited(
-            exchange=exchange.name, routing_key=key, headers=headers, drop_expiration=True, died=True
-        )
-        for target in self.route_message(exchange, letter):
-            if reason is Reason.REJECTED or not would_cycle(headers, target.name):
-                target.enqueue(letter)
+        if exchange is not None:
+            for target in self.route_message(exchange, letter):
+                if not death.would_cycle(letter, target):
+                    target.enqueue(letter)
 
     def queue_expired(self, queue: Queue) -> None:
         """Delete a queue that was unused for too long."""
@@ -579,36 +544,3 @@ def refuse_default_exchange(name: str) -> None:
     """Refuse what nobody may do with the default exchange."""
     if name == DEFAULT_EXCHANGE:
         raise AccessRefused("operation not permitted on the default exchange")
-
-
-def _check_same_exchange(
-    existing: Exchange, exchange_type: str, durable: bool, auto_delete: bool, internal: bool, arguments: Arguments
-) -> None:
-    for arg, received, current in (
-        # Atoms, to RabbitMQ: one with a hyphen in its name has quotes of its own.
-        ("type", format_p(Atom(exchange_type)), format_p(Atom(existing.type))),
-        ("durable", _word(durable), _word(existing.durable)),
-        ("auto_delete", _word(auto_delete), _word(existing.auto_delete)),
-        ("internal", _word(internal), _word(existing.internal)),
-    ):
-        if received != current:
-            raise PreconditionFailed(inequivalent(arg, str(existing), f"'{received}'", f"'{current}'"))
-    difference = check_equivalent(existing.arguments, arguments, (ALTERNATE_EXCHANGE,), str(existing))
-    if difference is not None:
-        raise PreconditionFailed(difference)
-
-
-def _check_same_queue(existing: Queue, durable: bool, auto_delete: bool, arguments: Arguments) -> None:
-    for arg, received, current in (
-        ("durable", durable, existing.durable),
-        ("auto_delete", auto_delete, existing.auto_delete),
-    ):
-        if received != current:
-            raise PreconditionFailed(inequivalent(arg, str(existing), f"'{_word(received)}'", f"'{_word(current)}'"))
-    difference = check_equivalent(existing.arguments, arguments, EQUIVALENT_ARGUMENTS[existing.type], str(existing))
-    if difference is not None:
-        raise PreconditionFailed(difference)
-
-
-def _word(flag: bool) -> str:
-    return "true" if flag else "false"
