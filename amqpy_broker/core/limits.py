@@ -21,10 +21,9 @@ LINGER_TIMEOUT_S: Final = 5.0
 CONSUMER_TIMEOUT_MS: Final = 1_800_000
 
 # --- memory -----------------------------------------------------------------------------------------------------------
-# Bytes waiting to be sent to one connection: above the high mark it takes no more deliveries (the queue keeps them) and
-# is not read from; below the low mark it goes on. 1 MiB is some 5 ms of a fast loopback and keeps a socket busy.
+# Bytes waiting to be sent to one connection: above this it takes no more deliveries (the queue keeps them) and is not
+# read from, until they are sent. 1 MiB is some 5 ms of a fast loopback and keeps a socket busy.
 OUTPUT_HIGH_WATERMARK_BYTES: Final = 1_048_576
-OUTPUT_LOW_WATERMARK_BYTES: Final = 262_144
 # What one connection may hold in contents that are not complete yet, over all its channels: one message of the largest
 # size and room for the others. RabbitMQ has no such limit.
 UNFINISHED_CONTENT_MAX_BYTES: Final = 256 * 1_048_576

@@ -38,16 +38,6 @@ class Method:
     frame: base.Frame
     arguments: Arguments
 
-    @property
-    def class_id(self) -> int:
-        """The class's number."""
-        return self.index >> 16
-
-    @property
-    def method_id(self) -> int:
-        """The method's number in its class."""
-        return self.index & 0xFFFF
-
 
 class Undecodable(Exception):
     """RabbitMQ's reader dies of it: the socket closes without a word."""

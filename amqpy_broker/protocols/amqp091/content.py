@@ -54,7 +54,6 @@ _FLAG: Final = {name: 0x8000 >> at for at, (name, _) in enumerate(_PROPERTIES)}
 _MORE_FLAGS: Final = 1
 # Properties whose values rarely repeat: headers with one of these are scanned, not remembered.
 _UNIQUE: Final = _FLAG["correlation_id"] | _FLAG["message_id"] | _FLAG["timestamp"]
-_DELIVERY_MODE: Final = _FLAG["delivery_mode"]
 _DELIVERY_MODE_AT: Final = 3
 _HEADERS_AT: Final = 2
 PERSISTENT: Final = 2

@@ -126,7 +126,7 @@ def test_a_request_for_a_ticket_is_known_though_pamqp_is_too_young_for_it() -> N
 def test_class_and_method_are_told_apart() -> None:
     method = decode_method(example(Queue.Bind))
 
-    assert (method.class_id, method.method_id) == (50, 20)
+    assert method.index == 50 << 16 | 20
 
 
 def test_integers_are_unsigned() -> None:
