@@ -96,9 +96,7 @@ class VirtualHost:
 
     def predeclare(self, name: str, exchange_type: str, *, internal: bool) -> None:
         """Create an exchange that nobody declares."""
-        self._add_exchange(
-            exchange_type, ExchangeProperties(name, self.name, self.profile, self, True, False, internal), INTERNAL
-        )
+        self.create_exchange(name, exchange_type, durable=True, internal=internal)
 
     @property
     def queues(self) -> Mapping[str, Queue]:
@@ -160,16 +158,54 @@ class VirtualHost:
         existing = self._exchanges.get(name)
         if existing is None:
             refuse_reserved("exchange", name)
-            alternate = self._alternate_for(actor, name, arguments)
-            self._add_exchange(
+            self._check_alternate(actor, name, arguments)
+            self.create_exchange(
+                name,
                 exchange_type,
-                ExchangeProperties(
-                    name, self.name, self.profile, self, durable, auto_delete, internal, arguments, alternate
-                ),
-                actor.user.name,
+                durable=durable,
+                auto_delete=auto_delete,
+                internal=internal,
+                arguments=arguments,
+                by=actor.user.name,
             )
             return
         check_same_exchange(existing, exchange_type, durable, auto_delete, internal, arguments)
+
+    def create_exchange(
+        self,
+        name: str,
+        exchange_type: str,
+        *,
+        durable: bool,
+        auto_delete: bool = False,
+        internal: bool = False,
+        arguments: Arguments = NO_ARGUMENTS,
+        by: str = INTERNAL,
+    ) -> Exchange:
+        """Create an exchange that is not there, without asking who may.
+
+        Raises:
+            PreconditionFailed: there cannot be such an exchange.
+        """
+        kind = EXCHANGE_TYPES[exchange_type]
+        alternate = arguments.get(ALTERNATE_EXCHANGE)
+        properties = ExchangeProperties(
+            name,
+            self.name,
+            self.profile,
+            self,
+            durable,
+            auto_delete,
+            internal,
+            arguments,
+            None if alternate is None else str(alternate.value),
+        )
+        kind.check_properties(properties)
+        exchange = self._exchanges[name] = kind(properties)
+        self.generation += 1
+        if self.events.wanted:
+            tell_exchange_created(self.events, exchange, by)
+        return exchange
 
     def check_exchange(self, actor: Actor, name: str) -> None:
         """Find that an exchange is there [exchange.declare.passive]."""
@@ -227,6 +263,26 @@ class VirtualHost:
         if self.profile.denies_transient_queues and not durable and owner is None:
             raise InternalError(TRANSIENT_QUEUES_DENIED)
         check_dead_letter_exchange(arguments, resource)
+        return self.create_queue(
+            name, durable=durable, auto_delete=auto_delete, owner=owner, arguments=arguments, by=actor.user.name
+        )
+
+    def create_queue(
+        self,
+        name: str,
+        *,
+        durable: bool,
+        auto_delete: bool = False,
+        owner: object | None = None,
+        arguments: Arguments = NO_ARGUMENTS,
+        by: str = INTERNAL,
+    ) -> Queue:
+        """Create a queue that is not there, without asking who may: for declarations, and for what was there before.
+
+        Raises:
+            PreconditionFailed: there cannot be such a queue.
+        """
+        resource = queue_text(name, self.name)
         queue_type = queue_type_of(arguments, resource)
         properties = QueueProperties(
             name,
@@ -245,7 +301,7 @@ class VirtualHost:
             self._exclusive.setdefault(owner, {})[queue] = None
         self.generation += 1
         if self.events.wanted:
-            tell_queue_created(self.events, queue, actor.user.name)
+            tell_queue_created(self.events, queue, by)
         return queue
 
     def check_queue(self, actor: Actor, name: str) -> Queue:
@@ -438,14 +494,6 @@ class VirtualHost:
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
-    def _add_exchange(self, exchange_type: str, properties: ExchangeProperties, by: str) -> None:
-        kind = EXCHANGE_TYPES[exchange_type]
-        kind.check_properties(properties)
-        self._exchanges[properties.name] = kind(properties)
-        self.generation += 1
-        if self.events.wanted:
-            tell_exchange_created(self.events, self._exchanges[properties.name], by)
-
     def _drop_exchange(self, exchange: Exchange, by: str) -> None:
         del self._exchanges[exchange.name]
         exchange.close()
@@ -457,18 +505,16 @@ class VirtualHost:
         self._drop_bindings_to(exchange, by)
         self.generation += 1
 
-    def _alternate_for(self, actor: Actor, name: str, arguments: Arguments) -> str | None:
+    def _check_alternate(self, actor: Actor, name: str, arguments: Arguments) -> None:
         argument = arguments.get(ALTERNATE_EXCHANGE)
         if argument is None:
-            return None
+            return
         if argument.kind != "longstr":
             raise PreconditionFailed(
                 f"invalid type '{argument.kind}' for arg '{ALTERNATE_EXCHANGE}' in {exchange_text(name, self.name)}"
             )
-        alternate = str(argument.value)
         actor.check_exchange("read", name)
-        actor.check_exchange("write", alternate)
-        return alternate
+        actor.check_exchange("write", str(argument.value))
 
     def _check_queue_binding(self, actor: Actor, queue_name: str, exchange_name: str) -> None:
         actor.check_queue("write", queue_name)
@@ -489,14 +535,18 @@ class VirtualHost:
         brought: Sequence[tuple[Message, Sequence[Queue]]] = ()
         if source.find_binding(binding.destination, binding.key, binding.arguments) is None:
             brought = source.brought_by(binding)
-            source.add_binding(binding)
-            self._bindings_to.setdefault(binding.destination, []).append(binding)
-            self.generation += 1
-            self._tell_binding("binding.created", binding, actor.user.name)
+            self.create_binding(binding, by=actor.user.name)
         answer()
         for message, queues in brought:
             for queue in queues:
                 queue.enqueue(message)
+
+    def create_binding(self, binding: Binding, *, by: str = INTERNAL) -> None:
+        """Add a binding that is not there, without asking who may, and without what it brings."""
+        self._exchanges[binding.source].add_binding(binding)
+        self._bindings_to.setdefault(binding.destination, []).append(binding)
+        self.generation += 1
+        self._tell_binding("binding.created", binding, by)
 
     def _find_binding(self, source: str, to: Destination | None, key: str, arguments: Arguments) -> Binding | None:
         exchange = self._exchanges.get(source)
