@@ -1,4 +1,4 @@
-"""The command line: `amqpy-broker` serves, `amqpy-broker run -- COMMAND` serves one command."""
+"""`amqpy-broker` serves, `amqpy-broker run -- COMMAND` serves one command."""
 
 import errno
 import gc
@@ -10,12 +10,13 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final
 
 import anyio
 import click
 from anyio.abc import Process
 
+from amqpy_broker.cli.group import LAZY_COMMANDS, CommandGroup, fail
 from amqpy_broker.config import Config, ConfigError, load_config, parse_size
 from amqpy_broker.core.profile import DEFAULT_PROFILE, PROFILES
 from amqpy_broker.server.broker import DEFAULT_HOST, Broker
@@ -52,34 +53,8 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
         raise click.BadParameter(str(failure)) from None
 
 
-class _OneLineErrors(click.Group):
-    """Says what is wrong with an option or the file in one line, and where it was said."""
-
-    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's signature
-        """Run as a command."""
-        try:
-            code = super().main(*args, **{**extra, "standalone_mode": False})
-        except click.ClickException as failure:
-            _fail(failure.format_message().rstrip(".") + _said_in(failure), failure.exit_code)
-        except click.Abort:
-            _fail("aborted")
-        sys.exit(code)
-
-
-def _said_in(failure: click.ClickException) -> str:
-    context, parameter = getattr(failure, "ctx", None), getattr(failure, "param", None)
-    if context is None or parameter is None:
-        return ""
-    source = context.get_parameter_source(parameter.name)
-    if source is click.core.ParameterSource.DEFAULT_MAP:
-        return f" (said in {context.params['config'].path})"
-    if source is click.core.ParameterSource.ENVIRONMENT:
-        return f" (said in {context.auto_envvar_prefix}_{parameter.name.upper()})"
-    return ""
-
-
 @click.group(
-    cls=_OneLineErrors,
+    cls=CommandGroup,
     invoke_without_command=True,
     context_settings={"auto_envvar_prefix": "AMQPY", "help_option_names": ["-h", "--help"], "show_default": True},
     epilog="Every option is also a setting of the file and a variable: --log-level, log_level, AMQPY_LOG_LEVEL.",
@@ -122,6 +97,8 @@ def main(
     amqpy-broker --port 0                 on a free port
     amqpy-broker run -- pytest tests      for one command, which finds it in AMQP_URL
     """
+    if context.invoked_subcommand in LAZY_COMMANDS:
+        return
     in_run = context.invoked_subcommand is not None
     port_is_default = context.get_parameter_source("port") in (None, click.core.ParameterSource.DEFAULT)
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
@@ -166,7 +143,7 @@ def _run_loop(main_task: Callable[[], Awaitable[int | None]], loop: str) -> int:
     if loop == "auto":
         loop = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
     elif not importlib.util.find_spec(loop):
-        _fail(f"--loop {loop}: {loop} is not installed")
+        fail(f"--loop {loop}: {loop} is not installed")
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
     backend = "trio" if loop == "trio" else "asyncio"
@@ -188,7 +165,7 @@ async def _serve(broker: Broker) -> None:
                 failure = error
             tasks.cancel_scope.cancel()
         if failure is not None:
-            _fail(f"the broker failed: {failure!r}; the log tells more")
+            fail(f"the broker failed: {failure!r}; the log tells more")
 
 
 async def _stop_on_signal(broker: Broker, signals: AsyncIterator[signal.Signals]) -> None:
@@ -205,7 +182,7 @@ async def _start(broker: Broker) -> None:
         await broker.start()
     except OSError as failure:
         hint = "; --port 0 takes a free port" if failure.errno == errno.EADDRINUSE and not failure.filename else ""
-        _fail(f"cannot listen on {failure.filename or broker.wanted_address}: {failure.strerror or failure}{hint}")
+        fail(f"cannot listen on {failure.filename or broker.wanted_address}: {failure.strerror or failure}{hint}")
 
 
 async def _serve_command(broker: Broker, command: Sequence[str]) -> int:
@@ -217,7 +194,7 @@ async def _serve_command(broker: Broker, command: Sequence[str]) -> int:
         except OSError as failure:
             await broker.stop()
             code = _NOT_FOUND if isinstance(failure, FileNotFoundError) else _NOT_EXECUTABLE
-            _fail(f"cannot run {command[0]}: {failure.strerror}", code)
+            fail(f"cannot run {command[0]}: {failure.strerror}", code)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_forward_signals, signals, process)
             code = await process.wait()
@@ -232,8 +209,3 @@ async def _forward_signals(signals: AsyncIterator[signal.Signals], process: Proc
     async for received in signals:
         if not (received is signal.SIGINT and from_terminal):
             process.send_signal(received)
-
-
-def _fail(text: str, code: int = 1) -> NoReturn:
-    click.echo(f"amqpy-broker: {text}", err=True)
-    raise SystemExit(code)
