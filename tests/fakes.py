@@ -277,6 +277,9 @@ class ManualClock:
     def unix_s(self) -> float:
         return self.now_s
 
+    def delay_until_s(self, at_s: float) -> float:
+        return at_s - self.now_s
+
 
 # Things with their defaults -------------------------------------------------------------------------------------------
 

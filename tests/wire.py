@@ -48,6 +48,9 @@ class ManualClock:
     def unix_s(self) -> float:
         return 1_700_000_000.0 + self.now_s
 
+    def delay_until_s(self, at_s: float) -> float:
+        return at_s - self.now_s
+
     def advance(self, seconds: float) -> None:
         self.now_s += seconds
 

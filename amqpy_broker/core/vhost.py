@@ -45,6 +45,7 @@ from amqpy_broker.core.topology_events import (
     tell_queue_created,
     tell_queue_deleted,
 )
+from amqpy_broker.core.witness import Witness
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class VirtualHost:
         # Copies of everything, while it is switched on; and the channels that are to be told when it is.
         self.firehose: Firehose | None = None
         self.channels: dict[Traced, None] = {}
+        # Who watches what happens to messages.
+        self.witness: Witness | None = None
         # Grows with every change that may send a message elsewhere: whoever remembers a route compares it.
         self.generation = 0
         self._queues: dict[str, Queue] = {}
@@ -295,6 +298,8 @@ class VirtualHost:
         )
         kind = queue_class(queue_type, properties.settings)
         kind.check(properties, resource)
+        if self.witness is not None:
+            kind = self.witness.queue_class(kind)
         queue = kind(properties, self)
         self._queues[name] = queue
         if owner is not None:
@@ -376,6 +381,11 @@ class VirtualHost:
         self.firehose = firehose
         for channel in self.channels:
             channel.trace(firehose)
+        self.generation += 1
+
+    def watch(self, witness: Witness) -> None:
+        """Let somebody watch from now on, and the queues that are created from now on."""
+        self.witness = witness
         self.generation += 1
 
     def outbox(self, exchange_name: str) -> Outbox:

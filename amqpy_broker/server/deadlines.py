@@ -75,10 +75,15 @@ class Deadlines:
         """Wake items for ever."""
         while True:
             self._changed = anyio.Event()
-            delay_s = self._heap[0].at_s - self._clock.monotonic_s() if self._heap else _NEVER
+            delay_s = self._clock.delay_until_s(self._heap[0].at_s) if self._heap else _NEVER
             with anyio.move_on_after(max(delay_s, 0)):
                 await self._changed.wait()
             self.wake_due()
+
+    @property
+    def first_s(self) -> float:
+        """When somebody wants to be woken next, at the earliest; infinity for never."""
+        return self._heap[0].at_s if self._heap else _NEVER
 
     def wake_due(self) -> None:
         """Wake every item whose time has come."""

@@ -1,1 +1,1 @@
-"""The test kit: a broker inside the test, a clock to turn, faults on demand, and a report of what the client did wrong."""
+"""The test kit: a broker inside the test, a clock to turn, faults on demand, and a report of the client's mistakes."""

@@ -302,7 +302,9 @@ class Channel:
                 self.confirms.refuse_last()
 
     def _tell_others(self, publish: Publish, message: FramedMessage, queues: tuple[Queue, ...]) -> None:
-        """Hand a message to requesters and to the firehose: not even a transaction holds them back."""
+        """Hand a message to requesters, and show it to who watches: not even a transaction holds them back."""
+        if self.vhost.witness is not None:
+            self.vhost.witness.published(message, queues, self._source, mandatory=publish.mandatory)
         if publish.replies:
             self.session.broker.replies.deliver(publish.replies, message)
         if self.vhost.firehose is not None:

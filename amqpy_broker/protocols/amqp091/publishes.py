@@ -60,7 +60,7 @@ class Publish:
         self.replies: tuple[str, ...] = ()
         if exchange_name == DEFAULT_EXCHANGE:
             self.replies = tuple(key for key in (routing_key, *copies) if key.startswith(REPLY_PREFIX))
-        # Whether it concerns others than queues, too: requesters, or the firehose.
+        # Whether it concerns others than queues, too: requesters, the firehose, a witness.
         self.aside = bool(self.replies)
         # None: more than the routing key decides, so each message is routed by itself.
         self.queues: tuple[Queue, ...] | None = None
@@ -79,7 +79,7 @@ class Publish:
             raise NotImplementedByBroker("immediate=true")
         exchange = self.exchange = vhost.exchange_for_publish(actor, self.exchange_name)
         routed = vhost.route(exchange, self.routing_key)
-        self.aside = bool(self.replies) or vhost.firehose is not None
+        self.aside = bool(self.replies) or vhost.firehose is not None or vhost.witness is not None
         self.queues = routed.queues if routed.for_any_message and not self.copies and not self.aside else None
         self.may_fail = (self.mandatory and not routed.queues) or any(
             queue.settings.may_reject for queue in routed.queues
