@@ -68,12 +68,15 @@ class Broker:
         self.host = host
         # What is said when it cannot be had.
         self.wanted_address = f"{host}:{port}"
-        self._server = Server(self.core, host=host, port=port, unix_path=unix_path)
+        self._server = self._make_server(port, unix_path)
         self._started: anyio.Event | None = None
         self._ended: anyio.Event | None = None
         self._failure: BaseException | None = None
         # Keeps the task alive: asyncio holds its tasks weakly.
         self._task: asyncio.Task[None] | None = None
+
+    def _make_server(self, port: int, unix_path: str | None) -> Server:
+        return Server(self.core, host=self.host, port=port, unix_path=unix_path)
 
     @property
     def port(self) -> int:

@@ -1,16 +1,18 @@
 """SocketListeners, their clients, the deadlines and the memory alarm of one broker."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup, TaskStatus
 
 from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.clock import VirtualClock
 from amqpy_broker.core.limits import CONNECTIONS_MAX
+from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.server.deadlines import Deadlines
-from amqpy_broker.server.session import ClientSession
+from amqpy_broker.server.session import ClientSession, MakeConnection, make_connection
 from amqpy_broker.server.unix import listen_on_unix, remove_unix
 
 logger = logging.getLogger(__name__)
@@ -22,17 +24,29 @@ SHUTDOWN_GRACE_S: Final = 3.0
 ALARM_INTERVAL_S: Final = 0.1
 # How long to wait before accepting again when the system refuses (most often: too many open files).
 ACCEPT_RETRY_S: Final = 0.2
+# Times are sums of fractions of a second: what is due by less than this is due.
+_ROUNDING_S: Final = 1e-6
 
 
 class Server:
     """Serves a broker core to the world. `run` ends after `stop`."""
 
-    def __init__(self, core: BrokerCore, *, host: str, port: int, unix_path: str | None = None) -> None:
+    def __init__(
+        self,
+        core: BrokerCore,
+        *,
+        host: str,
+        port: int,
+        unix_path: str | None = None,
+        make_connection: MakeConnection = make_connection,
+    ) -> None:
         self._core = core
+        self._make_connection = make_connection
         self._host = host
         self._port = port
         self._unix_path = unix_path
-        self._sessions: set[ClientSession] = set()
+        # A dict for its order.
+        self._sessions: dict[ClientSession, None] = {}
         self._deadlines: Deadlines | None = None
         self._stop_asked = False
         self._stopping: anyio.Event | None = None
@@ -85,6 +99,28 @@ class Server:
         if self._stopping is not None:
             self._stopping.set()
 
+    def turn(self, clock: VirtualClock, to_s: float) -> None:
+        """Turn the clock, and let everything happen on the way: deadline by deadline, each at its time.
+
+        Clients' own clocks are not turned with it: whoever is there now is taken to be there all the time.
+        """
+        deadlines = self._deadlines
+        while deadlines is not None and deadlines.first_s <= to_s + _ROUNDING_S:
+            clock.set(deadlines.first_s)
+            for session in self._sessions:
+                session.connection.note_alive()
+            deadlines.wake_due()
+        clock.set(to_s)
+
+    async def serve(self, stream: ByteStream) -> None:
+        """Serve one more client, over a stream that was not accepted here; returns when it is gone."""
+        await self._serve(stream)
+
+    @property
+    def connections(self) -> Iterator[Connection]:
+        """The clients' connections, the oldest first."""
+        return (session.connection for session in self._sessions)
+
     async def _listen(self) -> Sequence[SocketListener]:
         listeners: list[SocketListener] = []
         try:
@@ -118,14 +154,14 @@ class Server:
             logger.error("connection refused: node connection limit (%d) is reached", CONNECTIONS_MAX)
             await stream.aclose()
             return
-        session = ClientSession(self._core, stream, self._deadlines)
-        self._sessions.add(session)
+        session = ClientSession(self._core, stream, self._deadlines, self._make_connection)
+        self._sessions[session] = None
         try:
             await session.run()
         except Exception:
             logger.exception("%s: internal error in the server", session.connection.name)
         finally:
-            self._sessions.discard(session)
+            del self._sessions[session]
             if not self._sessions:
                 self._all_gone.set()
 

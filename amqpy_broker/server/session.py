@@ -7,7 +7,7 @@ Rule 3: a publisher is not read from while the memory alarm is on.
 
 import logging
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
@@ -24,10 +24,33 @@ READ_SIZE_BYTES: Final = 262_144
 _LOST: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 
+class MakeConnection(Protocol):
+    """Makes the protocol side of a session: a `Connection`, or what stands before one."""
+
+    def __call__(
+        self, broker: BrokerCore, output: Output, stream: ByteStream, *, name: str, peer_is_local: bool
+    ) -> Connection:
+        """Make it for a socket that was accepted."""
+        ...
+
+
+def make_connection(
+    broker: BrokerCore, output: Output, stream: ByteStream, *, name: str, peer_is_local: bool
+) -> Connection:
+    """Make a connection that needs nothing but its bytes."""
+    return Connection(broker, output, name=name, peer_is_local=peer_is_local)
+
+
 class ClientSession:
     """Carries bytes between a socket and a `Connection` until one of them ends."""
 
-    def __init__(self, broker: BrokerCore, stream: ByteStream, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        broker: BrokerCore,
+        stream: ByteStream,
+        deadlines: Deadlines,
+        make_connection: MakeConnection = make_connection,
+    ) -> None:
         self._memory = broker.memory
         self._stream = stream
         self._deadlines = deadlines
@@ -36,7 +59,7 @@ class ClientSession:
         self._scope: anyio.CancelScope | None = None
         self._output = Output(self._wake_writer)
         name, peer_is_local = describe_peer(stream)
-        self.connection = Connection(broker, self._output, name=name, peer_is_local=peer_is_local)
+        self.connection = make_connection(broker, self._output, stream, name=name, peer_is_local=peer_is_local)
 
     @property
     def next_deadline_s(self) -> float:
@@ -115,8 +138,11 @@ class ClientSession:
         connection, output, stream = self.connection, self._output, self._stream
         while True:
             while output.pieces:
+                data = connection.data_to_send()
+                if not data:
+                    continue
                 try:
-                    await stream.send(connection.data_to_send())
+                    await stream.send(data)
                 except _LOST:
                     scope.cancel()
                     return

@@ -237,6 +237,10 @@ class Connection:
         self._heartbeats.listening = not held_back
         self._heartbeats.received(self._clock.monotonic_s())
 
+    def note_alive(self) -> None:
+        """Take the peer to be there now, though it has not said so."""
+        self._heartbeats.received(self._clock.monotonic_s())
+
     def lost(self) -> None:
         """Learn that the socket is gone: everything unacknowledged returns to its queues."""
         self._end()
