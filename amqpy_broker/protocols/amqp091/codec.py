@@ -133,7 +133,10 @@ def _is_text(octets: bytes) -> bool:
 
 
 def encode_method(shape: type[base.Frame], *values: object) -> bytes:
-    """Write a method with the values of its fields, in the specification's order. Tables are `Arguments`."""
+    """Write a method with the values of its fields, in the specification's order.
+
+    Tables are `Arguments`; octets are long strings.
+    """
     octets = [_INDEX.pack(shape.index)]
     bits, bit_count = 0, 0
     for name, value in zip(shape.attributes(), values, strict=True):
@@ -154,6 +157,8 @@ def encode_method(shape: type[base.Frame], *values: object) -> bytes:
 def _write_field(kind: str, value: object) -> bytes:
     if isinstance(value, str):
         return short_string(value) if kind == "shortstr" else encode.long_string(value)
+    if isinstance(value, bytes):
+        return _INDEX.pack(len(value)) + value
     if isinstance(value, dict):
         return write_table(value)
     assert isinstance(value, int), f"{kind} cannot be {value!r}"
