@@ -1,0 +1,1 @@
+"""One client's conversation with a broker: taken apart, shown, recorded."""
