@@ -48,6 +48,7 @@ class Server:
         # A dict for its order.
         self._sessions: dict[ClientSession, None] = {}
         self._deadlines: Deadlines | None = None
+        self._tasks: TaskGroup | None = None
         self._stop_asked = False
         self._stopping: anyio.Event | None = None
         self._alarm_raised: anyio.Event | None = None
@@ -78,6 +79,7 @@ class Server:
         listeners = await self._listen()
         try:
             async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
                 tasks.start_soon(self._deadlines.run)
                 tasks.start_soon(self._watch_memory)
                 for listener in listeners:
@@ -88,6 +90,7 @@ class Server:
                 await self._say_goodbye()
                 tasks.cancel_scope.cancel()
         finally:
+            self._tasks = None
             with anyio.CancelScope(shield=True):
                 await _close_all(listeners)
             if self._unix_path is not None:
@@ -112,9 +115,20 @@ class Server:
             deadlines.wake_due()
         clock.set(to_s)
 
-    async def serve(self, stream: ByteStream) -> None:
-        """Serve one more client, over a stream that was not accepted here; returns when it is gone."""
-        await self._serve(stream)
+    @property
+    def next_deadline_s(self) -> float:
+        """When something is due next, at the earliest."""
+        return self._deadlines.first_s if self._deadlines is not None else float("inf")
+
+    def adopt(self, stream: ByteStream) -> None:
+        """Serve one more client, over a stream that was not accepted here.
+
+        Raises:
+            RuntimeError: the server does not run.
+        """
+        if self._tasks is None:
+            raise RuntimeError("the broker does not run")
+        self._tasks.start_soon(self._serve, stream)
 
     @property
     def connections(self) -> Iterator[Connection]:

@@ -162,7 +162,7 @@ def describe_peer(stream: ByteStream) -> tuple[str, bool]:
     remote = stream.extra(SocketAttribute.remote_address, None)
     local = stream.extra(SocketAttribute.local_address, None)
     if not isinstance(remote, tuple):
-        return f"unix:{local}", True
+        return f"unix:{local}" if local is not None else "in memory", True
     is_loopback = ip_address(str(remote[0]).partition("%")[0]).is_loopback
     return f"{_endpoint(remote)} -> {_endpoint(local)}", is_loopback
 

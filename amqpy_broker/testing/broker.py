@@ -1,0 +1,145 @@
+"""The broker of the test kit: `async with Broker() as broker`, with everything a test may want to know and to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import TypeVar
+
+import anyio.lowlevel
+from anyio.abc import ByteStream
+
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.clock import VirtualClock
+from amqpy_broker.protocols.amqp091.connection import Connection
+from amqpy_broker.protocols.amqp091.output import Output
+from amqpy_broker.server.broker import Broker as PlainBroker
+from amqpy_broker.server.server import Server
+from amqpy_broker.testing.clock import Clock
+from amqpy_broker.testing.connection import WatchedConnection
+from amqpy_broker.testing.kit import Kit
+from amqpy_broker.testing.memory_stream import MemoryStream, memory_streams
+from amqpy_broker.testing.settling import Settling
+
+T = TypeVar("T")
+
+
+class Broker(PlainBroker, Kit):
+    """An AMQP 0-9-1 broker in the test's own event loop, asyncio or trio.
+
+        async with Broker(virtual_time=True) as broker:
+            connection = await aio_pika.connect(broker.url)
+            ...
+            broker.clock.advance(minutes=30)
+            await broker.settled()
+
+    Args:
+        profile: the RabbitMQ version to stand in for.
+        virtual_time: time stands still for the broker until `clock.advance`.
+        seed: makes the names that the broker gives out, and all else that is random, repeat.
+        host: address to listen on.
+        port: port to listen on; 0 is any free one.
+    """
+
+    def __init__(
+        self,
+        *,
+        profile: str = "4.0",
+        virtual_time: bool = False,
+        seed: int | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        memory_watermark_bytes: int | None = None,
+        settling: Settling | None = None,
+    ) -> None:
+        self._settling = settling or Settling()
+        super().__init__(
+            host=host,
+            port=port,
+            profile=profile,
+            clock=VirtualClock() if virtual_time else None,
+            memory_watermark_bytes=memory_watermark_bytes,
+            seed=seed,
+        )
+        self.clock = Clock(self.core.clock, self._server.turn, self)
+
+    def _make_server(self, port: int, unix_path: str | None) -> Server:
+        return Server(self.core, host=self.host, port=port, unix_path=unix_path, make_connection=self._make_connection)
+
+    def _make_connection(
+        self, broker: BrokerCore, output: Output, stream: ByteStream, *, name: str, peer_is_local: bool
+    ) -> Connection:
+        return WatchedConnection(broker, output, self._settling, name=name, peer_is_local=peer_is_local)
+
+    def run_in_broker(self, action: Callable[[], T]) -> T:
+        """Do something between the broker's steps: here that is at once."""
+        return action()
+
+    async def __aenter__(self) -> Broker:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    async def settled(self, *, timeout_s: float = 5.0, unacked_ok: bool = False) -> None:
+        """Wait until nothing is left to do: what clients sent is acted on, what they were sent is settled.
+
+        Clients in this event loop are waited for turn by turn of the loop; others, in threads or processes, until they
+        have been quiet for a moment.
+
+        Args:
+            timeout_s: how long to wait, in real seconds.
+            unacked_ok: do not wait for deliveries that consumers keep without acknowledging them.
+
+        Raises:
+            NotSettled: something is still left to do; the text says what.
+        """
+        await self._settling.wait(self.core, self._server, timeout_s=timeout_s, unacked_ok=unacked_ok)
+
+    async def advance(
+        self,
+        by: timedelta | None = None,
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        milliseconds: float = 0,
+    ) -> None:
+        """Let time pass, as `clock.advance` does, but let clients act on what happens at the time when it happens.
+
+        Raises:
+            Misuse: the broker's time is real, or it would go back.
+            NotSettled: clients do not come to rest.
+        """
+        step = (by or timedelta()) + timedelta(
+            days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
+        )
+        target_s = self.clock.after(step)
+        await self.settled(unacked_ok=True)
+        while (next_s := self._server.next_deadline_s) < target_s:
+            before = self._settling.steps
+            self.clock.turn_to(next_s)
+            if self._settling.steps != before or self._settling.is_busy(self._server):
+                await self.settled(unacked_ok=True)
+        self.clock.turn_to(target_s)
+        await self.settled(unacked_ok=True)
+
+    # --- without sockets --------------------------------------------------------------------------------------------
+
+    async def connect_in_memory(self) -> MemoryStream:
+        """Connect without a socket: what is returned is the client's end, an anyio byte stream.
+
+        Raises:
+            RuntimeError: the broker does not run.
+        """
+        ours, theirs = memory_streams()
+        self._server.adopt(ours)
+        await anyio.lowlevel.checkpoint()
+        return theirs

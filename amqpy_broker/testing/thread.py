@@ -1,0 +1,155 @@
+"""The broker of the test kit in a thread of its own, for tests and clients that block: `with BrokerThread()`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.testing.broker import Broker
+from amqpy_broker.testing.clock import Clock
+from amqpy_broker.testing.errors import Misuse
+from amqpy_broker.testing.kit import Kit
+from amqpy_broker.testing.settling import Settling
+
+T = TypeVar("T")
+
+# Clients of a broker in a thread are in other threads: how long they must be quiet to count as having nothing to do.
+QUIET_S: Final = 0.02
+
+
+class BrokerThread(Kit):
+    """An AMQP 0-9-1 broker in a thread of its own, with an event loop of its own.
+
+        with BrokerThread() as broker:
+            connection = pika.BlockingConnection(pika.URLParameters(broker.url))
+
+    It takes what `Broker` takes, and has all that `Broker` has; what is awaited there blocks here.
+    """
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - Broker's own, which checks them
+        self._options = options
+        self._running: AbstractContextManager[BlockingPortal] | None = None
+        self._portal: BlockingPortal | None = None
+        self._broker: Broker | None = None
+        self._thread = 0
+
+    def __enter__(self) -> BrokerThread:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start; on return clients can connect.
+
+        Raises:
+            OSError: the address cannot be listened on.
+            Misuse: it runs already.
+        """
+        if self._running is not None:
+            raise Misuse("this broker runs already")
+        running = start_blocking_portal("asyncio", name="amqpy-broker")
+        portal = running.__enter__()
+        try:
+            self._broker = portal.call(partial(Broker, settling=Settling(QUIET_S), **self._options))
+            self._thread = portal.call(threading.get_ident)
+            portal.call(self._broker.start)
+        except BaseException:
+            self._broker = None
+            running.__exit__(None, None, None)
+            raise
+        self._running, self._portal = running, portal
+
+    def stop(self) -> None:
+        """Close all connections, and end the thread. Stopping twice is fine."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        assert self._portal is not None
+        try:
+            self._portal.call(self.broker.stop)
+        finally:
+            self._portal = None
+            running.__exit__(None, None, None)
+
+    @property
+    def broker(self) -> Broker:
+        """The broker itself, which lives in its own thread: `run_in_broker` goes there.
+
+        Raises:
+            Misuse: it was not started.
+        """
+        if self._broker is None:
+            raise Misuse("this broker does not run: use `with BrokerThread() as broker`, or start()")
+        return self._broker
+
+    @property
+    def core(self) -> BrokerCore:
+        """The pure broker."""
+        return self.broker.core
+
+    @property
+    def url(self) -> str:
+        """What a client connects to."""
+        return self.broker.url
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self.broker.port
+
+    @property
+    def clock(self) -> Clock:
+        """The broker's clock."""
+        return Clock(self.core.clock, self.broker._server.turn, self)
+
+    def run_in_broker(self, action: Callable[[], T]) -> T:
+        """Do something in the broker's thread, between its steps, and return what comes of it."""
+        if threading.get_ident() == self._thread or self._portal is None:
+            return action()
+        return self._portal.call(action)
+
+    def settled(self, *, timeout_s: float = 5.0, unacked_ok: bool = False) -> None:
+        """Wait until nothing is left to do; see `Broker.settled`.
+
+        Raises:
+            NotSettled: something is still left to do; the text says what.
+        """
+        self._wait(partial(self.broker.settled, timeout_s=timeout_s, unacked_ok=unacked_ok))
+
+    def advance(
+        self,
+        by: timedelta | None = None,
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        milliseconds: float = 0,
+    ) -> None:
+        """Let time pass, and let clients act on what happens at the time when it happens; see `Broker.advance`.
+
+        Raises:
+            Misuse: the broker's time is real, or it would go back.
+            NotSettled: clients do not come to rest.
+        """
+        step = (by or timedelta()) + timedelta(
+            days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
+        )
+        self._wait(partial(self.broker.advance, step))
+
+    def _wait(self, action: Callable[[], Awaitable[T]]) -> T:
+        if self._portal is None:
+            raise Misuse("this broker does not run: use `with BrokerThread() as broker`, or start()")
+        return self._portal.call(action)
