@@ -73,7 +73,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Messages of one queue in one batch that are not in memory: those from one place to another, both included."""
+    """Messages of one queue in one batch that are not in memory: those from one place to another, both included.
+
+    It may be narrowed: a page from `first` to any place before `last` names a part of it.
+    """
 
     batch: int
     queue: int
@@ -101,7 +104,7 @@ class Recovered:
     """What an engine found when it was opened."""
 
     documents: Mapping[str, bytes]
-    # What is not settled, in the order of batches; a queue's pages ascend.
+    # What is not settled, in the order of batches; a queue's pages ascend. What was spilled is gone.
     pages: Iterable[Page]
     # No batch had this number or a higher one, ever.
     next_batch: int
@@ -151,7 +154,10 @@ class Journal(Protocol):
         ...
 
     def append(self, batch: Batch) -> None:
-        """Begin to make a batch durable, and return at once. Numbers ascend; there may be gaps."""
+        """Begin to make a batch durable, and return at once. Numbers ascend; there may be gaps.
+
+        The last batch before `close` may come while another is on its way; no other does.
+        """
         ...
 
     def read(self, page: Page) -> list[Stored]:
@@ -185,6 +191,7 @@ class JournalWriter:
         self._batch = Batch(next_batch)
         self._under_way = False
         self._awake = False
+        self._closed = False
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         journal.on_synced = self._synced
 
@@ -251,7 +258,7 @@ class JournalWriter:
     def flush(self) -> None:
         """Hand over what was gathered, unless a batch is on its way: then its end does."""
         self._awake = False
-        if self._under_way:
+        if self._under_way or self._closed:
             return
         batch = self._batch
         if batch.is_empty:
@@ -267,6 +274,18 @@ class JournalWriter:
         """Call somebody once everything that was gathered so far is durable."""
         self._waiting.append((self.number, callback))
         self._wake()
+
+    def close(self) -> None:
+        """Hand over what is left, and close the engine. Nothing is gathered any more; who waits is not told."""
+        if self._closed:
+            return
+        self._closed = True
+        self._waiting.clear()
+        if not self._batch.is_empty:
+            self.journal.append(self._batch)
+            self.number += 1
+            self._batch = Batch(self.number)
+        self.journal.close()
 
     def _synced(self, number: int) -> None:
         self._under_way = False
