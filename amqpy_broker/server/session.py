@@ -6,6 +6,7 @@ Rule 3: a publisher is not read from while the memory alarm is on.
 """
 
 import logging
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final, Protocol
 
@@ -28,14 +29,27 @@ class MakeConnection(Protocol):
     """Makes the protocol side of a session: a `Connection`, or what stands before one."""
 
     def __call__(
-        self, broker: BrokerCore, output: Output, stream: ByteStream, *, name: str, peer_is_local: bool
+        self,
+        broker: BrokerCore,
+        output: Output,
+        stream: ByteStream,
+        *,
+        name: str,
+        peer_is_local: bool,
+        sooner: Callable[[], None],
     ) -> Connection:
-        """Make it for a socket that was accepted."""
+        """Make it for a socket that was accepted; `sooner` is to be called when its deadline moves earlier."""
         ...
 
 
 def make_connection(
-    broker: BrokerCore, output: Output, stream: ByteStream, *, name: str, peer_is_local: bool
+    broker: BrokerCore,
+    output: Output,
+    stream: ByteStream,
+    *,
+    name: str,
+    peer_is_local: bool,
+    sooner: Callable[[], None],
 ) -> Connection:
     """Make a connection that needs nothing but its bytes."""
     return Connection(broker, output, name=name, peer_is_local=peer_is_local)
@@ -59,7 +73,14 @@ class ClientSession:
         self._scope: anyio.CancelScope | None = None
         self._output = Output(self._wake_writer)
         name, peer_is_local = describe_peer(stream)
-        self.connection = make_connection(broker, self._output, stream, name=name, peer_is_local=peer_is_local)
+        self.connection = make_connection(
+            broker,
+            self._output,
+            stream,
+            name=name,
+            peer_is_local=peer_is_local,
+            sooner=lambda: deadlines.sooner(self),
+        )
 
     @property
     def next_deadline_s(self) -> float:

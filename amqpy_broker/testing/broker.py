@@ -17,7 +17,7 @@ from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.server.broker import Broker as PlainBroker
 from amqpy_broker.server.server import Server
 from amqpy_broker.testing.clock import Clock
-from amqpy_broker.testing.connection import WatchedConnection
+from amqpy_broker.testing.connection import LinkedConnection
 from amqpy_broker.testing.kit import Kit
 from amqpy_broker.testing.memory_stream import MemoryStream, memory_streams
 from amqpy_broker.testing.settling import Settling
@@ -68,9 +68,22 @@ class Broker(PlainBroker, Kit):
         return Server(self.core, host=self.host, port=port, unix_path=unix_path, make_connection=self._make_connection)
 
     def _make_connection(
-        self, broker: BrokerCore, output: Output, stream: ByteStream, *, name: str, peer_is_local: bool
+        self,
+        broker: BrokerCore,
+        output: Output,
+        stream: ByteStream,
+        *,
+        name: str,
+        peer_is_local: bool,
+        sooner: Callable[[], None],
     ) -> Connection:
-        return WatchedConnection(broker, output, self._settling, name=name, peer_is_local=peer_is_local)
+        return LinkedConnection(
+            broker, output, stream, self._settling, name=name, peer_is_local=peer_is_local, sooner=sooner
+        )
+
+    def the_broker(self) -> Broker:
+        """Return the broker itself."""
+        return self
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something between the broker's steps: here that is at once."""

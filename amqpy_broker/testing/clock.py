@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from amqpy_broker.core import clock as core_clock
 from amqpy_broker.testing.errors import Misuse
-from amqpy_broker.testing.kit import InBroker, in_broker
+from amqpy_broker.testing.in_broker import InBroker, in_broker
+
+if TYPE_CHECKING:
+    from amqpy_broker.testing.broker import Broker
 
 T = TypeVar("T")
 
@@ -25,6 +28,10 @@ class Clock(InBroker):
         self._clock = clock
         self._turn = turn
         self._owner = owner
+
+    def the_broker(self) -> Broker:
+        """Return the broker whose clock this is."""
+        return self._owner.the_broker()
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something in the broker's thread."""

@@ -1,34 +1,109 @@
-"""A client's connection in the test kit: the broker's own, watched."""
+"""A client's connection in the test kit: the broker's own, behind a link that can be watched and disturbed."""
 
 from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from anyio.abc import ByteStream, SocketAttribute
 
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.protocols.amqp091.output import Output
+from amqpy_broker.testing.link import Direction, Ending, Link
 from amqpy_broker.testing.settling import Settling
 
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
-class WatchedConnection(Connection):
-    """A connection whose every step is counted."""
+
+class LinkedConnection(Connection):
+    """A connection whose every step is counted, and whose bytes pass through a `Link` both ways."""
 
     def __init__(
-        self, broker: BrokerCore, output: Output, settling: Settling, *, name: str, peer_is_local: bool
+        self,
+        broker: BrokerCore,
+        output: Output,
+        stream: ByteStream,
+        settling: Settling,
+        *,
+        name: str,
+        peer_is_local: bool,
+        sooner: Callable[[], None],
     ) -> None:
         super().__init__(broker, output, name=name, peer_is_local=peer_is_local)
+        self._stream = stream
         self._settling = settling
+        self._sooner = sooner
+        # Whether frames are being passed on just now: what comes up meanwhile waits for the end of that.
+        self._busy = False
+        # Whether the client is not to be taken for alive when time is turned.
+        self.is_silent = False
+        self.link = Link(broker.clock, name=name, wake=self._link_woke)
         settling.steps += 1
+
+    @property
+    def closed(self) -> bool:
+        """Whether the socket is to be closed, once everything is sent."""
+        return self.link.ending is not None or super().closed
 
     def receive(self, data: bytes) -> None:
         """Take in what the peer sent."""
         self._settling.steps += 1
-        super().receive(data)
+        self._busy = True
+        self.link.client_sent(data)
+        self._pass_on()
 
     def data_to_send(self) -> bytes:
         """Hand out what there is to send."""
         self._settling.steps += 1
-        return super().data_to_send()
+        self._busy = True
+        self.link.server_sent(super().data_to_send())
+        octets = self.link.take(Direction.TO_CLIENT)
+        self._pass_on()
+        return octets
+
+    @property
+    def next_deadline_s(self) -> float:
+        """When `handle_deadline` wants to be called."""
+        return min(super().next_deadline_s, self.link.next_deadline_s)
+
+    def handle_deadline(self) -> None:
+        """Do what is due."""
+        self.link.handle_deadline()
+        super().handle_deadline()
+
+    def note_alive(self) -> None:
+        """Take the peer to be there now, unless a fault has silenced it."""
+        if not self.is_silent:
+            super().note_alive()
 
     def lost(self) -> None:
         """Learn that the socket is gone."""
         self._settling.steps += 1
         super().lost()
+
+    def _link_woke(self, direction: Direction) -> None:
+        """Learn that there is something to pass on, or that the link has ended."""
+        if self.link.ending is Ending.RESET:
+            self._reset_on_close()
+        if direction is Direction.TO_CLIENT or self.link.ending is not None:
+            # An empty piece wakes the writer, who takes what the link has.
+            self.output.write(b"")
+        if direction is Direction.TO_SERVER and not self._busy:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Hand the broker what has passed the link."""
+        while octets := self.link.take(Direction.TO_SERVER):
+            self._busy = True
+            super().receive(octets)
+        self._busy = False
+        if self.link.next_deadline_s < super().next_deadline_s:
+            self._sooner()
+
+    def _reset_on_close(self) -> None:
+        raw = self._stream.extra(SocketAttribute.raw_socket, None)
+        if raw is not None and raw.family != getattr(socket, "AF_UNIX", None):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -78,14 +78,13 @@ class BrokerThread(Kit):
             return
         assert self._portal is not None
         try:
-            self._portal.call(self.broker.stop)
+            self._portal.call(self.the_broker().stop)
         finally:
             self._portal = None
             running.__exit__(None, None, None)
 
-    @property
-    def broker(self) -> Broker:
-        """The broker itself, which lives in its own thread: `run_in_broker` goes there.
+    def the_broker(self) -> Broker:
+        """Return the broker itself, which lives in its own thread: `run_in_broker` goes there.
 
         Raises:
             Misuse: it was not started.
@@ -97,22 +96,22 @@ class BrokerThread(Kit):
     @property
     def core(self) -> BrokerCore:
         """The pure broker."""
-        return self.broker.core
+        return self.the_broker().core
 
     @property
     def url(self) -> str:
         """What a client connects to."""
-        return self.broker.url
+        return self.the_broker().url
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        return self.broker.port
+        return self.the_broker().port
 
     @property
     def clock(self) -> Clock:
         """The broker's clock."""
-        return Clock(self.core.clock, self.broker._server.turn, self)
+        return Clock(self.core.clock, self.the_broker()._server.turn, self)
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something in the broker's thread, between its steps, and return what comes of it."""
@@ -126,7 +125,7 @@ class BrokerThread(Kit):
         Raises:
             NotSettled: something is still left to do; the text says what.
         """
-        self._wait(partial(self.broker.settled, timeout_s=timeout_s, unacked_ok=unacked_ok))
+        self._wait(partial(self.the_broker().settled, timeout_s=timeout_s, unacked_ok=unacked_ok))
 
     def advance(
         self,
@@ -147,7 +146,7 @@ class BrokerThread(Kit):
         step = (by or timedelta()) + timedelta(
             days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
         )
-        self._wait(partial(self.broker.advance, step))
+        self._wait(partial(self.the_broker().advance, step))
 
     def _wait(self, action: Callable[[], Awaitable[T]]) -> T:
         if self._portal is None:
