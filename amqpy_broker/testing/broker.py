@@ -18,6 +18,7 @@ from amqpy_broker.server.broker import Broker as PlainBroker
 from amqpy_broker.server.server import Server
 from amqpy_broker.testing.clock import Clock
 from amqpy_broker.testing.connection import LinkedConnection
+from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
 from amqpy_broker.testing.memory_stream import MemoryStream, memory_streams
 from amqpy_broker.testing.settling import Settling
@@ -62,7 +63,7 @@ class Broker(PlainBroker, Kit):
             memory_watermark_bytes=memory_watermark_bytes,
             seed=seed,
         )
-        self.clock = Clock(self.core.clock, self._server.turn, self)
+        self.clock = Clock(self)
 
     def _make_server(self, port: int, unix_path: str | None) -> Server:
         return Server(self.core, host=self.host, port=port, unix_path=unix_path, make_connection=self._make_connection)
@@ -81,9 +82,9 @@ class Broker(PlainBroker, Kit):
             broker, output, stream, self._settling, name=name, peer_is_local=peer_is_local, sooner=sooner
         )
 
-    def the_broker(self) -> Broker:
-        """Return the broker itself."""
-        return self
+    def inside(self) -> Inside:
+        """Return what is inside, for the kit's own parts."""
+        return Inside(self.core, self._server, self._settling)
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something between the broker's steps: here that is at once."""

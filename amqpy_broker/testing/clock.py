@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from amqpy_broker.core import clock as core_clock
 from amqpy_broker.testing.errors import Misuse
 from amqpy_broker.testing.in_broker import InBroker, in_broker
-
-if TYPE_CHECKING:
-    from amqpy_broker.testing.broker import Broker
+from amqpy_broker.testing.inside import Inside
 
 T = TypeVar("T")
 
@@ -19,19 +17,13 @@ T = TypeVar("T")
 class Clock(InBroker):
     """What time it is for the broker. Virtual time stands still until `advance`; clients' own clocks go on as ever."""
 
-    def __init__(
-        self,
-        clock: core_clock.Clock,
-        turn: Callable[[core_clock.VirtualClock, float], None],
-        owner: InBroker,
-    ) -> None:
-        self._clock = clock
-        self._turn = turn
+    def __init__(self, owner: InBroker) -> None:
         self._owner = owner
+        self._clock = owner.inside().core.clock
 
-    def the_broker(self) -> Broker:
-        """Return the broker whose clock this is."""
-        return self._owner.the_broker()
+    def inside(self) -> Inside:
+        """Return what is inside the broker."""
+        return self._owner.inside()
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something in the broker's thread."""
@@ -91,4 +83,4 @@ class Clock(InBroker):
         """
         if not isinstance(self._clock, core_clock.VirtualClock):
             raise Misuse("this broker runs on real time, which cannot be turned: make it with virtual_time=True")
-        self._turn(self._clock, at_s)
+        self.inside().server.turn(self._clock, at_s)

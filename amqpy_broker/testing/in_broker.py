@@ -8,11 +8,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
-if TYPE_CHECKING:
-    # The broker is made of what is made of this.
-    from amqpy_broker.testing.broker import Broker
+from amqpy_broker.testing.inside import Inside
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,8 +20,8 @@ class InBroker(ABC):
     """Something whose methods act on a broker that may live in another thread."""
 
     @abstractmethod
-    def the_broker(self) -> Broker:
-        """Return the broker itself. Its insides are touched in its own thread only."""
+    def inside(self) -> Inside:
+        """Return what is inside the broker, which is touched in the broker's thread only."""
 
     @abstractmethod
     def run_in_broker(self, action: Callable[[], T]) -> T:

@@ -16,6 +16,7 @@ from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.testing.broker import Broker
 from amqpy_broker.testing.clock import Clock
 from amqpy_broker.testing.errors import Misuse
+from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
 from amqpy_broker.testing.settling import Settling
 
@@ -78,17 +79,20 @@ class BrokerThread(Kit):
             return
         assert self._portal is not None
         try:
-            self._portal.call(self.the_broker().stop)
+            self._portal.call(self._started().stop)
         finally:
             self._portal = None
             running.__exit__(None, None, None)
 
-    def the_broker(self) -> Broker:
-        """Return the broker itself, which lives in its own thread: `run_in_broker` goes there.
+    def inside(self) -> Inside:
+        """Return what is inside the broker, which lives in its own thread: `run_in_broker` goes there.
 
         Raises:
             Misuse: it was not started.
         """
+        return self._started().inside()
+
+    def _started(self) -> Broker:
         if self._broker is None:
             raise Misuse("this broker does not run: use `with BrokerThread() as broker`, or start()")
         return self._broker
@@ -96,22 +100,22 @@ class BrokerThread(Kit):
     @property
     def core(self) -> BrokerCore:
         """The pure broker."""
-        return self.the_broker().core
+        return self._started().core
 
     @property
     def url(self) -> str:
         """What a client connects to."""
-        return self.the_broker().url
+        return self._started().url
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        return self.the_broker().port
+        return self._started().port
 
     @property
     def clock(self) -> Clock:
         """The broker's clock."""
-        return Clock(self.core.clock, self.the_broker()._server.turn, self)
+        return Clock(self)
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something in the broker's thread, between its steps, and return what comes of it."""
@@ -125,7 +129,7 @@ class BrokerThread(Kit):
         Raises:
             NotSettled: something is still left to do; the text says what.
         """
-        self._wait(partial(self.the_broker().settled, timeout_s=timeout_s, unacked_ok=unacked_ok))
+        self._wait(partial(self._started().settled, timeout_s=timeout_s, unacked_ok=unacked_ok))
 
     def advance(
         self,
@@ -146,7 +150,7 @@ class BrokerThread(Kit):
         step = (by or timedelta()) + timedelta(
             days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
         )
-        self._wait(partial(self.the_broker().advance, step))
+        self._wait(partial(self._started().advance, step))
 
     def _wait(self, action: Callable[[], Awaitable[T]]) -> T:
         if self._portal is None:

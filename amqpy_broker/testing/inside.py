@@ -1,0 +1,25 @@
+"""What is inside a broker of the test kit, for the kit's own parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.server.server import Server
+from amqpy_broker.testing.connection import LinkedConnection
+from amqpy_broker.testing.settling import Settling
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The parts of a broker. They are touched in the broker's own thread only."""
+
+    core: BrokerCore
+    server: Server
+    settling: Settling
+
+    @property
+    def connections(self) -> Iterator[LinkedConnection]:
+        """The clients' connections, the oldest first."""
+        return (connection for connection in self.server.connections if isinstance(connection, LinkedConnection))
