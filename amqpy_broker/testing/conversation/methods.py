@@ -76,7 +76,7 @@ def read_method(payload: bytes) -> ReadMethod:
     try:
         method = decode_method(payload)
     except (Undecodable, AmqpError) as refusal:
-        raise UnreadableMethod(str(refusal)) from None
+        raise UnreadableMethod(f"{name_of(payload)}: {refusal}") from None
     arguments: dict[str, MethodValue] = {}
     for name in method.frame.attributes():
         is_table = method.frame.amqp_type(name) == "table"

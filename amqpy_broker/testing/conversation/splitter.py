@@ -125,7 +125,8 @@ class Splitter:
             if stop > end:
                 self._needed_size = size
                 break
-            self.lost = not size or (octets[stop - 1] != FRAME_END and size != PROTOCOL_HEADER_SIZE)
+            ends_well = octets[stop - 1] == FRAME_END or octets[at] == PROTOCOL_HEADER_START[0]
+            self.lost = not (size and ends_well)
             if not self.lost:
                 frames.append(self._frame(octets[at:stop]))
                 at = stop
