@@ -27,7 +27,7 @@ MethodArguments: TypeAlias = "Mapping[str, MethodValue]"
 
 # pamqp's names, where they are not the specification's.
 _RENAMED: Final = {"exchange_type": "type", "global_": "global"}
-_NOTHING: Final[Mapping[str, MethodValue]] = {"bit": False, "shortstr": "", "longstr": "", "table": {}}
+_NOTHING: Final[Mapping[str, MethodValue]] = {"bit": False, "shortstr": "", "longstr": b"", "octets": b"", "table": {}}
 
 
 class ReadMethod(NamedTuple):
@@ -93,11 +93,28 @@ def write_method(channel: int, name: str, arguments: MethodArguments) -> bytes:
     if name in ("access.request", "access.request-ok"):
         octets = arguments.get("octets", b"")
         return ids_frame(channel, _INDEXES[name], octets if isinstance(octets, bytes) else b"")
+    known = argument_kinds(name)
+    shape = _SHAPES[_INDEXES[name]]
+    if unknown := arguments.keys() - known.keys():
+        raise ValueError(f"{name} has no argument {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+    values = [arguments.get(field, nothing_of(kind)) for field, kind in known.items()]
+    return method_frame(channel, shape, *[dict(value) if isinstance(value, Mapping) else value for value in values])
+
+
+def argument_kinds(name: str) -> Mapping[str, str]:
+    """Return the arguments of a method and their kinds on the wire: shortstr, longstr, table, bit, octet, short, ….
+
+    Raises:
+        ValueError: there is no such method.
+    """
+    if name in ("access.request", "access.request-ok"):
+        return {"octets": "octets"}
     shape = _SHAPES.get(_INDEXES.get(name, 0))
     if shape is None:
         raise ValueError(f"there is no method {name}")
-    known = {_RENAMED.get(field, field): shape.amqp_type(field) for field in shape.attributes()}
-    if unknown := arguments.keys() - known.keys():
-        raise ValueError(f"{name} has no argument {', '.join(sorted(unknown))}; it has {', '.join(known)}")
-    values = [arguments.get(field, _NOTHING.get(kind, 0)) for field, kind in known.items()]
-    return method_frame(channel, shape, *[dict(value) if isinstance(value, Mapping) else value for value in values])
+    return {_RENAMED.get(field, field): shape.amqp_type(field) for field in shape.attributes()}
+
+
+def nothing_of(kind: str) -> MethodValue:
+    """Return what an argument of this kind is when nobody gave it."""
+    return _NOTHING.get(kind, 0)
