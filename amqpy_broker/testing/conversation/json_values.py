@@ -1,8 +1,9 @@
 """Values of the wire as JSON, and back, with nothing lost.
 
-A value of the type that its JSON would naturally get stays as it is: text, integers (32-bit, or 64-bit if they must be),
-doubles, booleans, null, arrays, tables. Any other type is told: `{"!short": 5}`, `{"!timestamp": 1700000000}`, `{"!binary": "AP8="}`
-(base64), `{"!decimal": [2, 314]}`. Text that is not UTF-8 has lone surrogates for its octets (`\\udcff` is 255).
+A value of the type that its JSON would naturally get stays as it is: text, integers (32-bit, or 64-bit if they must
+be), doubles, booleans, null, arrays, tables. Any other type is told: `{"!short": 5}`, `{"!timestamp": 1700000000}`,
+`{"!binary": "AP8="}` (base64), `{"!decimal": [2, 314]}`. Text that is not UTF-8 has lone surrogates for its octets
+(`\\udcff` is 255).
 """
 
 import base64
