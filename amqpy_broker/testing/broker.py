@@ -20,7 +20,9 @@ from amqpy_broker.testing.clock import Clock
 from amqpy_broker.testing.connection import LinkedConnection
 from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
+from amqpy_broker.testing.listening import Listener
 from amqpy_broker.testing.memory_stream import MemoryStream, memory_streams
+from amqpy_broker.testing.running import RUNNING, place_of_caller
 from amqpy_broker.testing.settling import Settling
 
 T = TypeVar("T")
@@ -55,6 +57,10 @@ class Broker(PlainBroker, Kit):
         settling: Settling | None = None,
     ) -> None:
         self._settling = settling or Settling()
+        self._listeners: list[Listener] = []
+        # Where it was started, and how it is stopped from outside, if that can be done: for complaints.
+        self.started_at = ""
+        self.stop_from_outside: Callable[[], None] | None = None
         super().__init__(
             host=host,
             port=port,
@@ -79,16 +85,43 @@ class Broker(PlainBroker, Kit):
         sooner: Callable[[], None],
     ) -> Connection:
         return LinkedConnection(
-            broker, output, stream, self._settling, name=name, peer_is_local=peer_is_local, sooner=sooner
+            broker,
+            output,
+            stream,
+            self._settling,
+            self._listeners,
+            name=name,
+            peer_is_local=peer_is_local,
+            sooner=sooner,
         )
 
     def inside(self) -> Inside:
         """Return what is inside, for the kit's own parts."""
-        return Inside(self.core, self._server, self._settling)
+        return Inside(self.core, self._server, self._settling, self._listeners)
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something between the broker's steps: here that is at once."""
         return action()
+
+    async def start(self) -> None:
+        """Listen; on return clients can connect.
+
+        Raises:
+            OSError: the address cannot be listened on.
+            RuntimeError: it was started before.
+        """
+        if self._started is None:
+            RUNNING.add(self, self.started_at or place_of_caller(), self.stop_from_outside)
+        try:
+            await super().start()
+        except OSError:
+            RUNNING.remove(self)
+            raise
+
+    async def stop(self) -> None:
+        """Close all connections with CONNECTION_FORCED, and stop listening. Stopping twice is fine."""
+        RUNNING.remove(self)
+        await super().stop()
 
     async def __aenter__(self) -> Broker:
         await self.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from anyio.abc import ByteStream, SocketAttribute
@@ -13,6 +13,7 @@ from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.testing.link import Direction, Ending, Link
+from amqpy_broker.testing.listening import Listener
 from amqpy_broker.testing.settling import Settling
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -27,6 +28,7 @@ class LinkedConnection(Connection):
         output: Output,
         stream: ByteStream,
         settling: Settling,
+        listeners: Sequence[Listener] = (),
         *,
         name: str,
         peer_is_local: bool,
@@ -41,6 +43,7 @@ class LinkedConnection(Connection):
         # Whether the client is not to be taken for alive when time is turned.
         self.is_silent = False
         self.link = Link(broker.clock, name=name, wake=self._link_woke)
+        self._ears = [listener.connected(self.link) for listener in listeners]
         settling.steps += 1
 
     @property
@@ -52,6 +55,8 @@ class LinkedConnection(Connection):
         """Take in what the peer sent."""
         self._settling.steps += 1
         self._busy = True
+        for ear in self._ears:
+            ear.heard(Direction.TO_SERVER, data)
         self.link.client_sent(data)
         self._pass_on()
 
@@ -61,6 +66,8 @@ class LinkedConnection(Connection):
         self._busy = True
         self.link.server_sent(super().data_to_send())
         octets = self.link.take(Direction.TO_CLIENT)
+        for ear in self._ears:
+            ear.heard(Direction.TO_CLIENT, octets)
         self._pass_on()
         return octets
 
@@ -83,6 +90,8 @@ class LinkedConnection(Connection):
         """Learn that the socket is gone."""
         self._settling.steps += 1
         super().lost()
+        for ear in self._ears:
+            ear.ended()
 
     def _link_woke(self, direction: Direction) -> None:
         """Learn that there is something to pass on, or that the link has ended."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.server.server import Server
 from amqpy_broker.testing.connection import LinkedConnection
+from amqpy_broker.testing.listening import Listener
 from amqpy_broker.testing.settling import Settling
 
 
@@ -18,6 +19,8 @@ class Inside:
     core: BrokerCore
     server: Server
     settling: Settling
+    # Who hears connections that begin from now on.
+    listeners: list[Listener]
 
     @property
     def connections(self) -> Iterator[LinkedConnection]:

@@ -18,6 +18,7 @@ from amqpy_broker.testing.clock import Clock
 from amqpy_broker.testing.errors import Misuse
 from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
+from amqpy_broker.testing.running import place_of_caller
 from amqpy_broker.testing.settling import Settling
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class BrokerThread(Kit):
         try:
             self._broker = portal.call(partial(Broker, settling=Settling(QUIET_S), **self._options))
             self._thread = portal.call(threading.get_ident)
+            self._broker.started_at, self._broker.stop_from_outside = place_of_caller(), self.stop
             portal.call(self._broker.start)
         except BaseException:
             self._broker = None
