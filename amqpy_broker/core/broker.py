@@ -11,6 +11,7 @@ from amqpy_broker.core.profile import DEFAULT_PROFILE, Profile, profile_named
 from amqpy_broker.core.timers import Timers
 from amqpy_broker.core.users import Permissions, User, Users, hash_password
 from amqpy_broker.core.vhost import VirtualHost
+from amqpy_broker.core.witness import Witness
 
 DEFAULT_VHOST = "/"
 DEFAULT_USER = "guest"
@@ -41,6 +42,8 @@ class BrokerCore:
         self.users = Users()
         self.events = Events()
         self.vhosts: dict[str, VirtualHost] = {}
+        # Who watches every vhost.
+        self.witness: Witness | None = None
         self.replies = DirectReplies(self.names, use_tags=self.profile.reply_to_is_a_queue)
         self.memory = Memory(self.vhosts, memory_watermark_bytes, self.replies)
         self.add_vhost(DEFAULT_VHOST)
@@ -52,9 +55,17 @@ class BrokerCore:
         """Create a vhost, or find the one of that name."""
         if name not in self.vhosts:
             self.vhosts[name] = VirtualHost(name, self.profile, self.names, self.timers, self.events)
+            if self.witness is not None:
+                self.vhosts[name].watch(self.witness)
             if self.events.wanted:
                 self.events.tell("vhost.created", name=name, tracing=False, user_who_performed_action=INTERNAL)
         return self.vhosts[name]
+
+    def watch(self, witness: Witness) -> None:
+        """Let somebody watch all vhosts, those that are there and those to come."""
+        self.witness = witness
+        for vhost in self.vhosts.values():
+            vhost.watch(witness)
 
     def publish_events(self, make_message: MessageMaker) -> None:
         """Publish events to the exchange `amq.rabbitmq.event` of the vhost `/` (https://www.rabbitmq.com/docs/event-exchange)."""

@@ -386,6 +386,8 @@ class VirtualHost:
     def watch(self, witness: Witness) -> None:
         """Let somebody watch from now on, and the queues that are created from now on."""
         self.witness = witness
+        for channel in self.channels:
+            channel.trace(self.firehose)
         self.generation += 1
 
     def outbox(self, exchange_name: str) -> Outbox:
@@ -408,10 +410,12 @@ class VirtualHost:
         letter = death.letter(int(self.timers.clock.unix_s()), self.profile)
         exchange = self._exchanges.get(letter.exchange)
         # [https://www.rabbitmq.com/docs/dlx#routing]: without the exchange the message is gone.
-        if exchange is not None:
-            for target in self.route_message(exchange, letter):
-                if not death.would_cycle(letter, target):
-                    target.enqueue(letter)
+        targets = () if exchange is None else self.route_message(exchange, letter)
+        reached = tuple(target for target in targets if not death.would_cycle(letter, target))
+        if self.witness is not None:
+            self.witness.dead_lettered(death.queue, letter, death.reason, reached)
+        for target in reached:
+            target.enqueue(letter)
 
     def queue_expired(self, queue: Queue) -> None:
         """Delete a queue that was unused for too long."""

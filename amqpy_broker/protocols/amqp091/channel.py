@@ -30,7 +30,8 @@ from amqpy_broker.core.limits import (
     MEMO_KEY_MAX_BYTES,
     UNFINISHED_CONTENT_MAX_BYTES,
 )
-from amqpy_broker.core.queues.base import Consumer, Queue
+from amqpy_broker.core.message import Message
+from amqpy_broker.core.queues.base import Consumer, Queue, QueuedMessage
 from amqpy_broker.core.vhost import VirtualHost
 from amqpy_broker.protocols.amqp091.admission import admit, passes_limit
 from amqpy_broker.protocols.amqp091.closing import ClosingChannel
@@ -133,7 +134,7 @@ class Channel:
         self._frames: list[bytes | memoryview] = []
         self._missing_bytes = 0
         self.vhost.channels[self] = None
-        if self.vhost.firehose is not None:
+        if self.vhost.firehose is not None or self.vhost.witness is not None:
             self.trace(self.vhost.firehose)
 
     # --- what methods need ------------------------------------------------------------------------------------------
@@ -318,12 +319,27 @@ class Channel:
         return Source(session.connection_name, self.number, session.actor.user.name)
 
     def trace(self, firehose: Firehose | None) -> None:
-        """Tell the firehose of deliveries from now on, or nobody."""
-        if firehose is None:
+        """Tell the firehose of deliveries from now on, and who watches; or nobody."""
+        witness = self.vhost.witness
+        if firehose is None and witness is None:
             self.deliveries.trace(None)
             return
-        told, source = firehose.delivered, self._source
-        self.deliveries.trace(lambda message, queue, redelivered: told(message, queue, source, redelivered=redelivered))
+        source = self._source
+
+        def tell(
+            message: Message,
+            queue: Queue,
+            *,
+            redelivered: bool,
+            queued: QueuedMessage | None,
+            consumer: Consumer | None,
+        ) -> None:
+            if witness is not None:
+                witness.delivered(message, queue, source, redelivered=redelivered, queued=queued, consumer=consumer)
+            if firehose is not None:
+                firehose.delivered(message, queue.name, source, redelivered=redelivered)
+
+        self.deliveries.trace(tell)
 
     def queues_for(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
         """Find the queues that a message goes to.

@@ -65,7 +65,7 @@ from amqpy_broker.protocols.amqp091.frames import (
     lost_sync,
     unexpected_frame,
 )
-from amqpy_broker.protocols.amqp091.handshake import Handshake, SilentClose, Step
+from amqpy_broker.protocols.amqp091.handshake import Handshake, Negotiated, SilentClose, Step
 from amqpy_broker.protocols.amqp091.heartbeats import Heartbeats
 from amqpy_broker.protocols.amqp091.input import Input
 from amqpy_broker.protocols.amqp091.methods import HANDLERS, basic
@@ -155,6 +155,11 @@ class Connection:
     def closed(self) -> bool:
         """Whether the socket is to be closed, once everything is sent."""
         return self.state is State.CLOSED
+
+    @property
+    def negotiated(self) -> Negotiated:
+        """What the handshake has settled so far."""
+        return self._handshake.negotiated
 
     @property
     def publishes(self) -> bool:

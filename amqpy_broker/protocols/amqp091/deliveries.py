@@ -10,10 +10,10 @@ Rule 3: a consumer takes no more than its prefetch count, nor all consumers toge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from struct import Struct
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from pamqp import commands
 
@@ -50,6 +50,22 @@ class Fate(Enum):
     RELEASE = "release"
 
 
+class Tap(Protocol):
+    """Who is told of deliveries; see `Witness.delivered` for what is told."""
+
+    def __call__(
+        self,
+        message: Message,
+        queue: Queue,
+        *,
+        redelivered: bool,
+        queued: QueuedMessage | None,
+        consumer: Consumer | None,
+    ) -> None:
+        """Learn of one."""
+        ...
+
+
 class Deliveries:
     """The consumers and the unacknowledged deliveries of one channel."""
 
@@ -77,8 +93,8 @@ class Deliveries:
         self.last_tag = 0
         self.consumers: dict[str, ChannelConsumer] = {}
         self.unacked: dict[int, QueuedMessage] = {}
-        # Told of everything that is delivered, while the firehose is on: the message, its queue, whether it came again.
-        self.tap: Callable[[Message, str, bool], None] | None = None
+        # Told of everything that is delivered, while the firehose is on, or somebody watches.
+        self.tap: Tap | None = None
         # What the next consumers may have unacknowledged, and what all of them together may; 0 is no limit.
         self.prefetch_count = 0
         self.global_prefetch_count = 0
@@ -201,7 +217,7 @@ class Deliveries:
             if consumer is not asked:
                 consumer.queue.pause(consumer)
 
-    def trace(self, tap: Callable[[Message, str, bool], None] | None) -> None:
+    def trace(self, tap: Tap | None) -> None:
         """Tell somebody of deliveries, or nobody: consumers change their kind, so that nobody asks when it is off."""
         self.tap = tap
         for consumer in self.consumers.values():
@@ -314,7 +330,7 @@ class ChannelConsumer(Consumer):
 
 
 class TracedConsumer(ChannelConsumer):
-    """A consumer while the firehose is on."""
+    """A consumer while the firehose is on, or somebody watches."""
 
     __slots__ = ()
 
@@ -322,7 +338,7 @@ class TracedConsumer(ChannelConsumer):
         """Send a delivery, and tell of it; say whether there is room for another."""
         has_room = super().deliver(message, redelivered, queued)
         if self._deliveries.tap is not None:
-            self._deliveries.tap(message, self.queue.name, redelivered)
+            self._deliveries.tap(message, self.queue, redelivered=redelivered, queued=queued, consumer=self)
         return has_room
 
 

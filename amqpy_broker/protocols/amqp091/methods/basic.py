@@ -148,7 +148,8 @@ def get(channel: Channel, method: Method) -> None:
         queue.settle(queued)
     assert isinstance(message, FramedMessage)
     if channel.deliveries.tap is not None:
-        channel.deliveries.tap(message, queue.name, redelivered)
+        kept = None if asked.no_ack else queued
+        channel.deliveries.tap(message, queue, redelivered=redelivered, queued=kept, consumer=None)
     channel.reply(commands.Basic.GetOk, tag, redelivered, message.exchange, message.routing_key, queue.ready_count)
     channel.session.output.write(message.frames_for(channel.number, channel.session.payload_max))
 
