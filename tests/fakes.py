@@ -1,7 +1,8 @@
 """What stands in for a protocol in tests of the core: messages, consumers, owners of queues, a clock."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
 
@@ -12,6 +13,7 @@ from amqpy_broker.core.errors import AmqpError
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
+from amqpy_broker.core.journal import JournalWriter
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import NameSource
 from amqpy_broker.core.profile import Profile, profile_named
@@ -19,6 +21,7 @@ from amqpy_broker.core.queues.base import Consumer, Queue, QueuedMessage, Reason
 from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.settings import QueueSettings
+from amqpy_broker.core.queues.window import Window
 from amqpy_broker.core.timers import Timers
 from amqpy_broker.core.users import Permissions, User
 from amqpy_broker.core.vhost import VirtualHost
@@ -287,14 +290,30 @@ class ManualClock:
 class FakeSurroundings:
     """A vhost as queues see it: it remembers what died."""
 
-    def __init__(self, clock: Clock | None = None, profile: str = "4.0") -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        profile: str = "4.0",
+        journal: JournalWriter | None = None,
+        window: Window | None = None,
+    ) -> None:
         self.timers = Timers(clock or ManualClock())
         self.profile = profile_named(profile)
+        self.journal = journal
+        self.window = window or Window()
         self.dead: list[tuple[Queue, Message, Reason]] = []
         self.expired: list[Queue] = []
+        self.journal_ids = count(1)
 
-    def dead_letter(self, queue: Queue, message: Message, reason: Reason) -> None:
+    def dead_letter(
+        self, queue: Queue, message: Message, reason: Reason, buried: Callable[[], None] | None = None
+    ) -> None:
         self.dead.append((queue, message, reason))
+        if buried is not None:
+            buried()
+
+    def new_journal_id(self) -> int:
+        return next(self.journal_ids)
 
     def queue_expired(self, queue: Queue) -> None:
         self.expired.append(queue)

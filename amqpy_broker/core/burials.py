@@ -26,6 +26,8 @@ class DeadMessage:
     queue: Queue
     message: Message
     reason: Reason
+    # Called when the dead letter is where it belongs: only now the dead message may be forgotten.
+    buried: Callable[[], None] | None = None
 
     def letter(self, unix_s: int, profile: Profile) -> Message:
         """Make its dead letter, addressed to the dead-letter exchange."""
@@ -54,9 +56,9 @@ class Burials:
         # Goes on when others had their turn.
         self._later = timers.timer(self._publish_some)
 
-    def add(self, queue: Queue, message: Message, reason: Reason) -> None:
+    def add(self, dead: DeadMessage) -> None:
         """Take in a dead message, and publish it if no other is being published."""
-        self._dead.append(DeadMessage(queue, message, reason))
+        self._dead.append(dead)
         if not self._busy and not self._later.is_set:
             self._publish_some()
 
@@ -66,7 +68,10 @@ class Burials:
             for _ in range(DEATHS_AT_ONCE_MAX):
                 if not self._dead:
                     return
-                self._publish(self._dead.popleft())
+                dead = self._dead.popleft()
+                self._publish(dead)
+                if dead.buried is not None:
+                    dead.buried()
         finally:
             self._busy = False
         self._later.set(self._timers.now_s + DEATHS_PAUSE_S)

@@ -35,8 +35,30 @@ MEMORY_WATERMARK_SHARE: Final = 0.6
 MEMORY_RELEASE_SHARE: Final = 0.95
 # Overhead of one message waiting in memory, measured (docs/internals/performance.md).
 MESSAGE_OVERHEAD_BYTES: Final = 400
+# What a queue whose rest may be on disk holds in memory, some 8,000 small messages: enough to keep any consumer busy
+# while more is read. It looks what it can let go of each time it has grown by a step, and keeps the first messages.
+QUEUE_WINDOW_BYTES: Final = 4_194_304
+QUEUE_WINDOW_STEP_BYTES: Final = 1_048_576
+QUEUE_HEAD_BYTES: Final = 2_097_152
+# What is left of the head when memory is short.
+QUEUE_HEAD_MIN_BYTES: Final = 262_144
+# Messages, and octets of bodies, that are read back at once: a millisecond or two.
+PAGE_READ_MESSAGES: Final = 512
+PAGE_READ_BYTES: Final = 4_194_304
+# Messages are paged out from this share of the memory watermark on, so that the alarm is the last resort.
+PAGING_SHARE: Final = 0.5
 # Bytes that a broker reads before it looks at its memory again.
 MEMORY_CHECK_INTERVAL_BYTES: Final = 4_194_304
+
+# --- disk -------------------------------------------------------------------------------------------------------------
+# RabbitMQ's `disk_free_limit`.
+DISK_FREE_LIMIT_BYTES: Final = 50_000_000
+# Publishers go on when there is this much more than the limit, so that the alarm does not flutter.
+DISK_RELEASE_SHARE: Final = 1.05
+# How often it is looked: RabbitMQ's numbers, and what it takes for the fastest disk (?FAST_RATE).
+DISK_CHECK_INTERVAL_MIN_S: Final = 0.1
+DISK_CHECK_INTERVAL_MAX_S: Final = 10.0
+DISK_FILL_RATE_BYTES_S: Final = 250_000_000
 
 # --- counts -----------------------------------------------------------------------------------------------------------
 # Memoised publishes and content headers of one connection: hundreds of routing keys fit, and 1024 entries of some

@@ -63,6 +63,14 @@ class Timers:
         """The clock's time."""
         return self.clock.monotonic_s()
 
+    def unix_ms(self, at_s: float) -> int:
+        """Say when a time of the clock is, in milliseconds since 1970."""
+        return round((at_s - self.clock.monotonic_s() + self.clock.unix_s()) * 1000)
+
+    def at_s(self, unix_ms: int) -> float:
+        """Undo `unix_ms`."""
+        return unix_ms / 1000 - self.clock.unix_s() + self.clock.monotonic_s()
+
     def timer(self, callback: Callable[[], None]) -> Timer:
         """Make a timer, which is not set yet."""
         return Timer(self, callback)

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -64,14 +65,19 @@ class Users:
 
     def __init__(self) -> None:
         self._by_name: dict[str, User] = {}
+        # Told of every change, so that it outlives the broker.
+        self.on_change: Callable[[User], None] = _nobody
+        self.on_remove: Callable[[str], None] = _nobody
 
     def add(self, user: User) -> None:
-        """Add or replace a user."""
+        """Add or replace a user; one that was changed is added again."""
         self._by_name[user.name] = user
+        self.on_change(user)
 
     def remove(self, name: str) -> None:
         """Remove a user, if there is one of that name."""
-        self._by_name.pop(name, None)
+        if self._by_name.pop(name, None) is not None:
+            self.on_remove(name)
 
     def find(self, name: str) -> User | None:
         """Find a user by name."""
@@ -81,3 +87,7 @@ class Users:
         """Find the user whose name and password these are."""
         user = self._by_name.get(name)
         return user if user is not None and user.has_password(password) else None
+
+
+def _nobody(changed: object) -> None:
+    """Nobody wants to know."""

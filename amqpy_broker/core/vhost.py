@@ -5,18 +5,21 @@ rest, in RabbitMQ's order: the first refusal is the one that the client sees.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from amqpy_broker.core.access import Actor
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
+from amqpy_broker.core.bindings import Bindings
 from amqpy_broker.core.burials import Burials, DeadMessage
 from amqpy_broker.core.direct_replies import REPLY_TO
+from amqpy_broker.core.documents import Documents
 from amqpy_broker.core.equivalence import ALTERNATE_EXCHANGE, check_same_exchange, check_same_queue
 from amqpy_broker.core.errors import AccessRefused, InternalError, NotFound, PreconditionFailed, ResourceLocked
 from amqpy_broker.core.events import INTERNAL, Events
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
-from amqpy_broker.core.exchanges.bindings import Binding, Destination
+from amqpy_broker.core.exchanges.bindings import Binding
 from amqpy_broker.core.exchanges.direct import DefaultExchange
 from amqpy_broker.core.exchanges.router import Routed, route, route_message
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED, find_exchange_type
@@ -34,12 +37,13 @@ from amqpy_broker.core.outbox import Outbox
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.arguments import check_dead_letter_exchange, stored_arguments
 from amqpy_broker.core.queues.base import Consumer, Queue, Reason
+from amqpy_broker.core.queues.journaled import JOURNALED, Journaled
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.settings import queue_type_of, read_settings
 from amqpy_broker.core.queues.types import NEEDS_A_NAME, queue_class
+from amqpy_broker.core.queues.window import Window
 from amqpy_broker.core.timers import Timers
 from amqpy_broker.core.topology_events import (
-    tell_binding,
     tell_exchange_created,
     tell_exchange_deleted,
     tell_queue_created,
@@ -70,12 +74,23 @@ class VirtualHost:
     """A name space of exchanges and queues."""
 
     def __init__(
-        self, name: str, profile: Profile, names: NameSource, timers: Timers, events: Events | None = None
+        self,
+        name: str,
+        profile: Profile,
+        names: NameSource,
+        timers: Timers,
+        events: Events | None = None,
+        documents: Documents | None = None,
+        window: Window | None = None,
     ) -> None:
         self.name = name
         self.profile = profile
         self.timers = timers
         self.events = events or Events()
+        # What outlives the broker, if anything does.
+        self.documents = documents or Documents()
+        self.journal = self.documents.journal
+        self.window = window or Window()
         self._names = names
         # Deleted queues of which messages are still unacknowledged.
         self._orphaned: list[Queue] = []
@@ -90,10 +105,9 @@ class VirtualHost:
         self._queues: dict[str, Queue] = {}
         # Exclusive queues by the connection that holds them.
         self._exclusive: dict[object, dict[Queue, None]] = {}
-        # Bindings by where they lead, for when that is deleted.
-        self._bindings_to: dict[Destination, list[Binding]] = {}
         self.random = names.new_random()
         self._exchanges: dict[str, Exchange] = {DEFAULT_EXCHANGE: DefaultExchange(name, profile, self, self._queues)}
+        self.bindings = Bindings(name, self._exchanges, self.events, self.documents, self._drop_exchange)
         for exchange_name, exchange_type, internal in PREDECLARED:
             self.predeclare(exchange_name, exchange_type, internal=internal)
 
@@ -184,8 +198,9 @@ class VirtualHost:
         internal: bool = False,
         arguments: Arguments = NO_ARGUMENTS,
         by: str = INTERNAL,
+        journal_id: int | None = None,
     ) -> Exchange:
-        """Create an exchange that is not there, without asking who may.
+        """Create an exchange that is not there, without asking who may. `journal_id`: its name in the journal.
 
         Raises:
             PreconditionFailed: there cannot be such an exchange.
@@ -202,9 +217,11 @@ class VirtualHost:
             internal,
             arguments,
             None if alternate is None else str(alternate.value),
+            journal_id,
         )
         kind.check_properties(properties)
         exchange = self._exchanges[name] = kind(properties)
+        self.documents.exchange_created(exchange)
         self.generation += 1
         if self.events.wanted:
             tell_exchange_created(self.events, exchange, by)
@@ -279,8 +296,11 @@ class VirtualHost:
         owner: object | None = None,
         arguments: Arguments = NO_ARGUMENTS,
         by: str = INTERNAL,
+        journal_id: int | None = None,
     ) -> Queue:
         """Create a queue that is not there, without asking who may: for declarations, and for what was there before.
+
+        `journal_id`: its name in the journal, if it has one already.
 
         Raises:
             PreconditionFailed: there cannot be such a queue.
@@ -298,10 +318,15 @@ class VirtualHost:
         )
         kind = queue_class(queue_type, properties.settings)
         kind.check(properties, resource)
+        if self.journal is not None and durable and owner is None:
+            kind = JOURNALED[kind]
+            journal_id = self.new_journal_id() if journal_id is None else journal_id
+            properties = replace(properties, journal_id=journal_id)
         if self.witness is not None:
             kind = self.witness.queue_class(kind)
         queue = kind(properties, self)
         self._queues[name] = queue
+        self.documents.queue_created(queue)
         if owner is not None:
             self._exclusive.setdefault(owner, {})[queue] = None
         self.generation += 1
@@ -337,6 +362,7 @@ class VirtualHost:
             return []
         consumers = queue.close()
         del self._queues[queue.name]
+        self.documents.queue_deleted(queue)
         if queue.unacked_count:
             self._orphaned.append(queue)
         if queue.owner is not None:
@@ -344,7 +370,7 @@ class VirtualHost:
         self.generation += 1
         if self.events.wanted:
             tell_queue_deleted(self.events, queue, consumers, by)
-        self._drop_bindings_to(queue, by)
+        self.bindings.drop_to(queue, by)
         return consumers
 
     def drop_exclusive_queues(self, owner: object) -> list[Consumer]:
@@ -402,9 +428,23 @@ class VirtualHost:
 
     # --- what queues need of their vhost ----------------------------------------------------------------------------
 
-    def dead_letter(self, queue: Queue, message: Message, reason: Reason) -> None:
+    def dead_letter(
+        self, queue: Queue, message: Message, reason: Reason, buried: Callable[[], None] | None = None
+    ) -> None:
         """Publish a message that died to its queue's dead-letter exchange."""
-        self._burials.add(queue, message, reason)
+        self._burials.add(DeadMessage(queue, message, reason, buried))
+
+    def rest(self) -> None:
+        """Write down what durable queues know before the broker stops."""
+        for queue in self._queues.values():
+            if isinstance(queue, Journaled):
+                delivered_place = queue.rest()
+                if delivered_place:
+                    self.documents.queue_created(queue, delivered_place)
+
+    def new_journal_id(self) -> int:
+        """Name something in the journal."""
+        return self.documents.next_number()
 
     def _publish_dead_letter(self, death: DeadMessage) -> None:
         letter = death.letter(int(self.timers.clock.unix_s()), self.profile)
@@ -447,7 +487,7 @@ class VirtualHost:
     def unbind_queue(self, actor: Actor, queue_name: str, exchange_name: str, key: str, arguments: Arguments) -> None:
         """Remove a binding; if it is not there, nor its queue, nor its exchange, that is fine, as in RabbitMQ."""
         self._check_queue_binding(actor, queue_name, exchange_name)
-        binding = self._find_binding(exchange_name, self._queues.get(queue_name), key, arguments)
+        binding = self.bindings.find(exchange_name, self._queues.get(queue_name), key, arguments)
         if binding is not None:
             self.find_queue(queue_name, actor)
             self._unbind(binding, actor.user.name)
@@ -468,7 +508,7 @@ class VirtualHost:
     def unbind_exchange(self, actor: Actor, to: str, source: str, key: str, arguments: Arguments) -> None:
         """Remove a binding between exchanges; one that is not there is fine."""
         self._check_exchange_binding(actor, to, source)
-        binding = self._find_binding(source, self._exchanges.get(to), key, arguments)
+        binding = self.bindings.find(source, self._exchanges.get(to), key, arguments)
         if binding is not None:
             self._unbind(binding, actor.user.name)
 
@@ -513,10 +553,9 @@ class VirtualHost:
         exchange.close()
         if self.events.wanted:
             tell_exchange_deleted(self.events, exchange, by)
-        for binding in exchange.bindings:
-            self._forget_binding_to(binding)
-            self._tell_binding("binding.deleted", binding, by)
-        self._drop_bindings_to(exchange, by)
+        self.documents.exchange_deleted(exchange)
+        self.bindings.drop_from(exchange, by)
+        self.bindings.drop_to(exchange, by)
         self.generation += 1
 
     def _check_alternate(self, actor: Actor, name: str, arguments: Arguments) -> None:
@@ -557,43 +596,12 @@ class VirtualHost:
 
     def create_binding(self, binding: Binding, *, by: str = INTERNAL) -> None:
         """Add a binding that is not there, without asking who may, and without what it brings."""
-        self._exchanges[binding.source].add_binding(binding)
-        self._bindings_to.setdefault(binding.destination, []).append(binding)
+        self.bindings.add(binding, by)
         self.generation += 1
-        self._tell_binding("binding.created", binding, by)
-
-    def _find_binding(self, source: str, to: Destination | None, key: str, arguments: Arguments) -> Binding | None:
-        exchange = self._exchanges.get(source)
-        return None if exchange is None or to is None else exchange.find_binding(to, key, arguments)
 
     def _unbind(self, binding: Binding, by: str) -> None:
-        self._forget_binding_to(binding)
-        self._remove_binding(self._exchanges[binding.source], binding, by)
+        self.bindings.remove(binding, by)
         self.generation += 1
-
-    def _remove_binding(self, source: Exchange, binding: Binding, by: str) -> None:
-        source.remove_binding(binding)
-        self._tell_binding("binding.deleted", binding, by)
-        # [exchange.declare.auto-delete]: an exchange goes with its last binding.
-        if source.auto_delete and not source.in_use:
-            self._drop_exchange(source, by)
-
-    def _forget_binding_to(self, binding: Binding) -> None:
-        bindings = self._bindings_to[binding.destination]
-        bindings.remove(binding)
-        if not bindings:
-            del self._bindings_to[binding.destination]
-
-    def _drop_bindings_to(self, destination: Destination, by: str) -> None:
-        bindings: Iterable[Binding] = self._bindings_to.pop(destination, ())
-        for binding in bindings:
-            source = self._exchanges.get(binding.source)
-            if source is not None:
-                self._remove_binding(source, binding, by)
-
-    def _tell_binding(self, event: str, binding: Binding, by: str) -> None:
-        if self.events.wanted:
-            tell_binding(self.events, event, binding, self.name, by)
 
 
 def locked(queue: Queue) -> ResourceLocked:

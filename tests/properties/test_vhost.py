@@ -119,7 +119,7 @@ class VhostMachine(RuleBasedStateMachine):
     def bindings_lead_from_and_to_what_exists(self) -> None:
         vhost = self.vhost
         from_sources = self.bindings()
-        to_destinations = [binding for bindings in vhost._bindings_to.values() for binding in bindings]
+        to_destinations = list(vhost.bindings)
         assert set(from_sources) == set(to_destinations)
         assert len(from_sources) == len(to_destinations)
         for binding in from_sources:
@@ -145,7 +145,7 @@ class VhostMachine(RuleBasedStateMachine):
         for to, source, key, values in product(EXCHANGES, EXCHANGES, [*KEYS, "#", "a.*"], HEADERS):
             self.vhost.unbind_exchange(self.actors[0], to, source, key, values)
         assert not self.vhost.queues
-        assert not self.vhost._bindings_to
+        assert list(self.vhost.bindings) == []
         assert not self.vhost._exclusive
         assert not any(exchange.in_use for exchange in self.vhost.exchanges.values())
 

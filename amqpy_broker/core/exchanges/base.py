@@ -56,6 +56,8 @@ class ExchangeProperties:
     arguments: Arguments = field(default_factory=dict)
     # The exchange that takes what this one cannot route.
     alternate: str | None = None
+    # Its name in the journal, if messages that it keeps are to be there.
+    journal_id: int | None = None
 
 
 class Exchange(Destination):
@@ -71,6 +73,7 @@ class Exchange(Destination):
         "auto_delete",
         "durable",
         "internal",
+        "journal_id",
         "name",
         "profile",
         "vhost",
@@ -89,6 +92,7 @@ class Exchange(Destination):
         self.internal = properties.internal
         self.arguments = properties.arguments
         self.alternate = properties.alternate
+        self.journal_id = properties.journal_id
         self._bindings: dict[Hashable, Binding] = {}
 
     def __str__(self) -> str:

@@ -7,24 +7,28 @@ it, and settles or requeues them here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import ClassVar, Protocol
 
 from amqpy_broker.core.arguments import Arguments
 from amqpy_broker.core.exchanges.bindings import Destination
+from amqpy_broker.core.journal import JournalWriter
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import queue_text
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.properties import QueueProperties
+from amqpy_broker.core.queues.window import Window
 from amqpy_broker.core.timers import Timers
 
 
 class QueuedMessage:
     """A message's place in one queue, from the moment it is kept or handed out until it is settled."""
 
-    __slots__ = ("consumer", "message", "position", "queue", "redelivered")
+    __slots__ = ("batch", "consumer", "message", "position", "queue", "redelivered")
 
+    # The batch of the journal that it is in; 0 for none. Only journaled queues write it, and only they read it.
+    batch: int
     # When it dies, in the clock's seconds.
     expires_at_s: float = float("inf")
     # How often it came back; counted where that makes a difference.
@@ -67,9 +71,18 @@ class Surroundings(Protocol):
 
     timers: Timers
     profile: Profile
+    # None: nothing outlives the broker, and nothing makes room in memory.
+    journal: JournalWriter | None
+    window: Window
 
-    def dead_letter(self, queue: Queue, message: Message, reason: Reason) -> None:
-        """Publish a message that died to the queue's dead-letter exchange."""
+    def dead_letter(
+        self, queue: Queue, message: Message, reason: Reason, buried: Callable[[], None] | None = None
+    ) -> None:
+        """Publish a message that died to the queue's dead-letter exchange; `buried` is called when that is done."""
+        ...
+
+    def new_journal_id(self) -> int:
+        """Name a queue in the journal."""
         ...
 
     def queue_expired(self, queue: Queue) -> None:
@@ -142,6 +155,7 @@ class Queue(Destination):
         "deleted",
         "durable",
         "had_consumers",
+        "journal_id",
         "name",
         "owner",
         "settings",
@@ -161,6 +175,8 @@ class Queue(Destination):
         self.owner = properties.owner
         self.arguments: Arguments = properties.arguments
         self.settings = properties.settings
+        # Its name in the journal; None as long as nothing of it is there.
+        self.journal_id = properties.journal_id
         self.deleted = False
         self.had_consumers = False
 
@@ -212,6 +228,10 @@ class Queue(Destination):
     @abstractmethod
     def memory_bytes(self) -> int:
         """Memory that its messages hold, ready and unacknowledged."""
+
+    def page_out(self, wanted_bytes: int) -> int:
+        """Make room in memory, if the queue can; say how many octets become free, now or with the next sync."""
+        return 0
 
     # --- messages ---------------------------------------------------------------------------------------------------
 

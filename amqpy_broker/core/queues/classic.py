@@ -11,15 +11,18 @@ Rule 6: only what is ready counts for a length limit (https://www.rabbitmq.com/d
 A queue that was asked for nothing special is `plain`: its messages take the short way through `enqueue_lasting`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import ClassVar, Final
 
 from amqpy_broker.core.errors import AccessRefused
+from amqpy_broker.core.journal import JournalWriter, Stored
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, Queue, QueuedMessage, Reason, Surroundings
 from amqpy_broker.core.queues.browse import Browser, browses
 from amqpy_broker.core.queues.deduplication import Deduplication
+from amqpy_broker.core.queues.paged import PagedReady
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.ready import FifoReady, PriorityReady, Ready
 from amqpy_broker.core.queues.retry import RetriedMessage, Retry
@@ -42,8 +45,12 @@ class ClassicQueue(Queue):
         "_consumers",
         "_deaths",
         "_deduplication",
+        "_delivered_place",
         "_expiry",
+        "_journal",
+        "_name",
         "_next_position",
+        "_page_at_bytes",
         "_plain",
         "_ready",
         "_ready_body_bytes",
@@ -54,6 +61,13 @@ class ClassicQueue(Queue):
     )
 
     type: ClassVar[str] = "classic"
+
+    # Of durable queues only: the journal, the queue's name there, up to which place messages were handed out before the
+    # last restart, and how much memory it may hold before it looks what it can let go of.
+    _journal: JournalWriter
+    _name: int
+    _delivered_place: int
+    _page_at_bytes: float
 
     def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
         super().__init__(properties)
@@ -74,7 +88,7 @@ class ClassicQueue(Queue):
         # The single active consumer, where there is to be one.
         self._active: Consumer | None = None
         # Deaths to tell of when every message has its place again; None: tell at once. A dead letter may come back.
-        self._deaths: list[tuple[Message, Reason]] | None = None
+        self._deaths: list[tuple[Message, Reason, Callable[[], None] | None]] | None = None
         # Wakes the queue when its first message expires, and when nobody has used it for too long.
         self._expiry: Timer | None = None
         self._deduplication = (
@@ -152,8 +166,12 @@ class ClassicQueue(Queue):
 
     def discard(self, queued: QueuedMessage) -> None:
         """Settle a message that a consumer rejected: it may be dead-lettered."""
-        self.settle(queued)
+        self._forget_unacked(queued)
         self._bury(queued, Reason.REJECTED)
+
+    def _forget_unacked(self, queued: QueuedMessage) -> None:
+        """Count a message no longer that was handed out, and dies."""
+        ClassicQueue.settle(self, queued)
 
     def requeue(self, returned: Iterable[QueuedMessage], *, failed: bool = True) -> None:
         """Take messages back to their places, marked redelivered."""
@@ -171,13 +189,68 @@ class ClassicQueue(Queue):
 
     def purge(self) -> int:
         """Drop the messages that are ready, or will be; say how many."""
-        dropped = list(self._ready.drain())
-        if self._retry is not None:
-            dropped += self._retry.drain()
-        for queued in dropped:
-            self._bytes -= queued.message.memory_size + _OVERHEAD
+        held = () if self._retry is None else tuple(self._retry.drain())
+        count = len(self._ready) + len(held)
+        for queued in chain(self._ready.drain(), held):
+            self._drop(queued)
         self._ready_body_bytes = 0
-        return len(dropped)
+        return count
+
+    def _drop(self, queued: QueuedMessage) -> None:
+        """Forget a message that was ready, for nobody."""
+        self._bytes -= queued.message.memory_size + _OVERHEAD
+
+    # --- paging -----------------------------------------------------------------------------------------------------
+
+    def page_out(self, wanted_bytes: int) -> int:
+        """Make room in memory, if there is a journal and messages leave in the order they came."""
+        journal, window = self._around.journal, self._around.window
+        if journal is None or self._bytes <= window.head_min_bytes:
+            return 0
+        if type(self._ready) is FifoReady:
+            self._ready = self._paged(journal, self._ready)
+        if not isinstance(self._ready, PagedReady):
+            return 0
+        leaving_bytes = self._ready.leaving_bytes
+        if leaving_bytes >= wanted_bytes:
+            return leaving_bytes
+        wanted_bytes -= leaving_bytes
+        return leaving_bytes + self._ready.page_out(window.head_min_bytes, spill=True, wanted_bytes=wanted_bytes)
+
+    def _paged(self, journal: JournalWriter, ready: FifoReady) -> PagedReady:
+        if self.journal_id is None:
+            self.journal_id = self._around.new_journal_id()
+        paged = PagedReady(journal, self.journal_id, self, self._around.window, mixed=False)
+        paged.take_over(ready)
+        return paged
+
+    def revive(self, stored: Stored, batch: int) -> QueuedMessage:
+        """Give a message that was read from the journal its place again. Its memory counts from now on."""
+        next_position, self._next_position = self._next_position, stored.place - 1
+        if stored.expires_at_unix_ms is not None:
+            self._expire_by_timer()
+            queued = self._place_expiring(stored.message, self._around.timers.at_s(stored.expires_at_unix_ms))
+        elif self._retry is None:
+            queued = self._place(stored.message)
+        else:
+            queued = self._place_expiring(stored.message, _NEVER)
+        self._next_position = next_position
+        queued.batch = batch
+        return queued
+
+    def spill(self, queued: QueuedMessage) -> int:
+        """Write a message only to make room in memory; return its batch."""
+        journal, name = self._around.journal, self.journal_id
+        assert journal is not None
+        assert name is not None
+        batch = journal.spill(name, queued.position, queued.message)
+        if queued.expires_at_s != _NEVER:
+            journal.expires(name, queued.position, self._around.timers.unix_ms(queued.expires_at_s))
+        return batch
+
+    def left_memory(self, memory_bytes: int) -> None:
+        """Learn that messages hold less memory than they did."""
+        self._bytes -= memory_bytes
 
     # --- consumers --------------------------------------------------------------------------------------------------
 
@@ -238,6 +311,8 @@ class ClassicQueue(Queue):
         """End as a queue that is deleted: drop everything, return the consumers that were there."""
         self.deleted = True
         self.purge()
+        if self.journal_id is not None and self._around.journal is not None:
+            self._around.journal.drop_queue(self.journal_id)
         consumers = [*self._consumers, *self._browsers]
         self._consumers.clear()
         self._browsers.clear()
@@ -351,9 +426,12 @@ class ClassicQueue(Queue):
         ttl_ms = min((ttl for ttl in ttls if ttl is not None), default=None)
         if ttl_ms is None:
             return self._place(message) if self._retry is None else self._place_expiring(message, _NEVER)
+        self._expire_by_timer()
+        return self._place_expiring(message, self._around.timers.now_s + ttl_ms / 1000)
+
+    def _expire_by_timer(self) -> None:
         if self._expiry is None:
             self._expiry = self._around.timers.timer(self._drop_expired)
-        return self._place_expiring(message, self._around.timers.now_s + ttl_ms / 1000)
 
     def _put_back(self, queued: QueuedMessage) -> None:
         self._ready.put_back(queued)
@@ -422,22 +500,23 @@ class ClassicQueue(Queue):
         else:
             self._expiry.stop()
 
-    def _bury(self, queued: QueuedMessage, reason: Reason) -> None:
+    def _bury(self, queued: QueuedMessage, reason: Reason, buried: Callable[[], None] | None = None) -> None:
+        """Tell of the death of a message; `buried` is called when its dead letter is where it belongs."""
         if not self.deleted:
-            self._bury_message(queued.message, reason)
+            self._bury_message(queued.message, reason, buried)
 
-    def _bury_message(self, message: Message, reason: Reason) -> None:
+    def _bury_message(self, message: Message, reason: Reason, buried: Callable[[], None] | None = None) -> None:
         if self.settings.dead_letter_exchange is None:
             return
         if self._deaths is None:
-            self._around.dead_letter(self, message, reason)
+            self._around.dead_letter(self, message, reason, buried)
         else:
-            self._deaths.append((message, reason))
+            self._deaths.append((message, reason, buried))
 
     def _tell_deaths(self) -> None:
         deaths, self._deaths = self._deaths or (), None
-        for message, reason in deaths:
-            self._around.dead_letter(self, message, reason)
+        for message, reason, buried in deaths:
+            self._around.dead_letter(self, message, reason, buried)
 
     # --- x-expires --------------------------------------------------------------------------------------------------
 

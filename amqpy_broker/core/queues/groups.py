@@ -164,7 +164,10 @@ class GroupedQueue(ClassicQueue):
 
     def settle(self, queued: QueuedMessage) -> None:
         """Forget a message that was handed out; its group may go on."""
-        super().settle(queued)
+        self._forget_unacked(queued)
+
+    def _forget_unacked(self, queued: QueuedMessage) -> None:
+        super()._forget_unacked(queued)
         if self._let_go(queued) and not self.deleted:
             self._dispatch()
 

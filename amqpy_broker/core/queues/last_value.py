@@ -35,7 +35,10 @@ class Value:
 class KeyedMessage(RetriedMessage):
     """A queued message that knows the value it is one of, if it has the key."""
 
-    __slots__ = ("value",)
+    __slots__ = ("stored_place", "value")
+
+    # Its place in the journal, where it has no other's: only journaled queues write it, and only they read it.
+    stored_place: int
 
     def __init__(self, message: Message, queue: Queue, position: int, expires_at_s: float, value: Value | None) -> None:
         super().__init__(message, queue, position, expires_at_s)
@@ -150,6 +153,6 @@ class LastValueQueue(ClassicQueue):
     def _put_back(self, queued: QueuedMessage) -> None:
         assert isinstance(queued, KeyedMessage)
         if queued.value is not None and queued.position < queued.value.newest_position:
-            self._bytes -= queued.message.memory_size + MESSAGE_OVERHEAD_BYTES
+            self._drop(queued)
             return
         super()._put_back(queued)

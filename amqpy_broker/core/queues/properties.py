@@ -17,3 +17,5 @@ class QueueProperties:
     owner: object | None = None
     arguments: Arguments = field(default_factory=dict)
     settings: QueueSettings = field(default_factory=QueueSettings)
+    # Its name in the journal, if its messages are to be there.
+    journal_id: int | None = None

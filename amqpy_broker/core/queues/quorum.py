@@ -10,7 +10,7 @@ There are no replicas: a quorum of one is always there. At-least-once dead lette
 a dead letter is in its new queues before anything else happens.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Final
 
 from amqpy_broker.core.arguments import Argument
@@ -95,7 +95,7 @@ class QuorumQueue(ClassicQueue):
             if failed or not self._tells_acquired:
                 queued.delivery_count += 1
             if self._delivery_limit is not None and queued.delivery_count > self._delivery_limit:
-                self.settle(queued)
+                self._forget_unacked(queued)
                 self._bury(queued, Reason.DELIVERY_LIMIT)
             else:
                 self._tell(queued)
@@ -134,10 +134,10 @@ class QuorumQueue(ClassicQueue):
         queued.expires_at_s = expires_at_s
         return queued
 
-    def _bury(self, queued: QueuedMessage, reason: Reason) -> None:
+    def _bury(self, queued: QueuedMessage, reason: Reason, buried: Callable[[], None] | None = None) -> None:
         assert isinstance(queued, CountedMessage)
         if not self.deleted:
-            self._bury_message(queued.original, reason)
+            self._bury_message(queued.original, reason, buried)
 
     def _tell(self, queued: CountedMessage) -> None:
         """Write the counts into the message that consumers will get."""

@@ -1,0 +1,313 @@
+"""Queues that outlive the broker: what they take in goes to the journal, and what leaves them is settled there.
+
+Rule 1: a persistent message is stored when it gets its place; one that goes straight to a consumer that does not
+        acknowledge gets none. A quorum queue stores every message.
+Rule 2: it is settled when it is acknowledged, dropped, or handed out for good.
+Rule 3: a message that dies is settled once its dead letter is in its queues. Both are in one batch, or the letter is
+        there first.
+Rule 4: what may have been handed out before a restart comes back marked redelivered. A broker that was stopped knows
+        what it handed out; one that crashed does not, and marks everything, as RabbitMQ does with classic queues.
+
+Only these classes know of the journal: a queue in memory does nothing for it.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import ClassVar, Final
+
+from amqpy_broker.core.journal import Mark, Page, Stored
+from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
+from amqpy_broker.core.message import Message
+from amqpy_broker.core.queues.base import Consumer, QueuedMessage, Reason, Surroundings
+from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.groups import GroupedMessage, GroupedQueue
+from amqpy_broker.core.queues.last_value import KeyedMessage, LastValueQueue
+from amqpy_broker.core.queues.paged import PagedReady
+from amqpy_broker.core.queues.properties import QueueProperties
+from amqpy_broker.core.queues.quorum import CountedMessage, QuorumQueue
+from amqpy_broker.core.queues.ready import FifoReady
+from amqpy_broker.core.queues.retry import RetriedMessage
+
+_NEVER: Final = float("inf")
+_OVERHEAD: Final = MESSAGE_OVERHEAD_BYTES
+# A message that came back, in a queue that does not count how often.
+_CAME_BACK: Final = Mark(0, 0)
+
+
+class Journaled(ClassicQueue):
+    """What all durable queues do, whatever else they are."""
+
+    # Slots of two bases do not fit together: those of this one are in the class below both.
+    __slots__ = ()
+
+    # Whether messages are stored that are not persistent.
+    stores_all: ClassVar[bool] = False
+
+    def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
+        super().__init__(properties, around)
+        assert around.journal is not None
+        assert properties.journal_id is not None
+        self._journal = around.journal
+        self._name = properties.journal_id
+        self._delivered_place = 0
+        self._page_at_bytes = _NEVER
+        if type(self._ready) is FifoReady:
+            self._ready = PagedReady(around.journal, self._name, self, around.window, mixed=not self.stores_all)
+            self._page_at_bytes = around.window.queue_bytes
+
+    # --- in ---------------------------------------------------------------------------------------------------------
+
+    def enqueue_lasting(self, message: Message) -> bool:
+        """Hand the message to a consumer that can take it, or keep it: the hot path, with the journal in it."""
+        if not self._plain:
+            return self._enqueue_special(message)
+        ring = self._takers.ring
+        if not ring:
+            queued = self._place(message)
+            self._store(queued)
+            self._ready.append(queued)
+            if self._bytes > self._page_at_bytes:
+                self._page_out_behind()
+            return True
+        consumer = ring[0]
+        if consumer.no_ack:
+            has_room = consumer.deliver(message, False, None)
+        else:
+            queued = self._place(message)
+            self._store(queued)
+            queued.consumer = consumer
+            self._unacked_count += 1
+            has_room = consumer.deliver(message, False, queued)
+        if not has_room:
+            self._takers.leave()
+        elif len(ring) > 1:
+            ring.rotate(-1)
+        return True
+
+    def _place_special(self, message: Message) -> QueuedMessage:
+        queued = super()._place_special(message)
+        self._store(queued)
+        return queued
+
+    def _admit(self, queued: QueuedMessage) -> None:
+        super()._admit(queued)
+        if self._bytes > self._page_at_bytes:
+            self._page_out_behind()
+
+    def _store(self, queued: QueuedMessage) -> None:
+        """Keep a message in the journal, if it is to outlive the broker."""
+        message = queued.message
+        if not (message.persistent or self.stores_all):
+            queued.batch = 0
+            return
+        queued.batch = self._journal.store(self._name, queued.position, message)
+        if queued.expires_at_s != _NEVER:
+            self._journal.expires(self._name, queued.position, self._around.timers.unix_ms(queued.expires_at_s))
+
+    def _page_out_behind(self) -> None:
+        """Let go of what is behind the head window, and look again when there is more."""
+        window = self._around.window
+        if isinstance(self._ready, PagedReady):
+            self._ready.page_out(window.head_bytes, spill=False)
+        self._page_at_bytes = max(self._bytes, window.queue_bytes) + window.step_bytes
+
+    # --- out --------------------------------------------------------------------------------------------------------
+
+    def settle(self, queued: QueuedMessage) -> None:
+        """Forget a message that was handed out."""
+        super().settle(queued)
+        self._release(queued)
+
+    def _release(self, queued: QueuedMessage) -> None:
+        """Let the journal forget a message."""
+        if queued.batch:
+            if not self.deleted:
+                self._journal.settle(queued.batch, self._name, queued.position)
+            queued.batch = 0
+
+    def _hand_out(self, queued: QueuedMessage) -> None:
+        if self._takers.ring[0].no_ack:
+            self._release(queued)
+        super()._hand_out(queued)
+
+    def _drop(self, queued: QueuedMessage) -> None:
+        super()._drop(queued)
+        self._release(queued)
+
+    def _bury(self, queued: QueuedMessage, reason: Reason, buried: Callable[[], None] | None = None) -> None:
+        if self.deleted or self.settings.dead_letter_exchange is None:
+            self._release(queued)
+        else:
+            super()._bury(queued, reason, partial(self._release, queued))
+
+    def requeue(self, returned: Iterable[QueuedMessage], *, failed: bool = True) -> None:
+        """Take messages back to their places; where it matters how often, the journal learns of it."""
+        returned = list(returned)
+        super().requeue(returned, failed=failed)
+        for queued in returned:
+            mark = _mark_of(queued)
+            if queued.batch and mark is not None and not self.deleted:
+                self._journal.mark(queued.batch, self._name, queued.position, mark)
+
+    # --- through a restart ------------------------------------------------------------------------------------------
+
+    def take_back(self, pages: list[Page], delivered_place: int | None) -> None:
+        """Have again what the journal kept. Nobody is told of anything before `wake_up`.
+
+        `delivered_place`: up to where messages were handed out; None if nobody knows.
+        """
+        self._deaths = []
+        last_place = max((page.last for page in pages), default=0)
+        self._delivered_place = last_place if delivered_place is None else delivered_place
+        self._next_position = max(last_place, self._delivered_place)
+        if isinstance(self._ready, PagedReady) and self._deduplication is None:
+            self._ready.take_pages(pages)
+            if self.settings.max_length_bytes is not None:
+                self._ready_body_bytes = sum(page.body_bytes for page in pages)
+            if any(page.special for page in pages):
+                self._expire_by_timer()
+            return
+        for page in pages:
+            for stored in self._journal.journal.read(page):
+                self._take_back(stored, page.batch)
+
+    def _take_back(self, stored: Stored, batch: int) -> None:
+        if self._deduplication is not None:
+            self._deduplication.seen(stored.message)
+        self._make_ready(self.revive(stored, batch))
+
+    def _make_ready(self, queued: QueuedMessage) -> None:
+        self._ready.append(queued)
+        if self.settings.max_length_bytes is not None:
+            self._ready_body_bytes += queued.message.body_size
+
+    def revive(self, stored: Stored, batch: int) -> QueuedMessage:
+        """Give a message that was read from the journal its place again, and what is known of it."""
+        queued = super().revive(stored, batch)
+        queued.redelivered = stored.mark is not None or stored.place <= self._delivered_place
+        if stored.mark is not None:
+            self._remember(queued, stored.mark)
+        return queued
+
+    def _remember(self, queued: QueuedMessage, mark: Mark) -> None:
+        """Know again how often a message came back."""
+        if isinstance(queued, RetriedMessage):
+            queued.delivery_count = mark.delivery_count
+
+    def wake_up(self) -> None:
+        """Begin after a restart: what has expired meanwhile, or is too much, dies."""
+        self._dispatch_returned()
+
+    def rest(self) -> int:
+        """End before a stop: mark what came back; say up to which place messages were handed out.
+
+        Where messages leave in the order of their places, the place says it all.
+        """
+        if isinstance(self._ready, PagedReady):
+            first = self._ready.first_fresh_place
+            return max(self._delivered_place, self._next_position if first is None else first - 1)
+        for queued in self._ready.after(None):
+            if queued.batch and queued.redelivered:
+                self._journal.mark(queued.batch, self._name, queued.position, _mark_of(queued) or _CAME_BACK)
+        return 0
+
+
+class JournaledClassicQueue(Journaled):
+    """A durable classic queue: the one that has to be quick."""
+
+    __slots__ = ()
+
+    def settle(self, queued: QueuedMessage) -> None:
+        """Forget a message that was handed out: what the others do, in one step."""
+        self._unacked_count -= 1
+        self._bytes -= queued.message.memory_size + _OVERHEAD
+        batch = queued.batch
+        if batch and not self.deleted:
+            self._journal.settle(batch, self._name, queued.position)
+
+
+class JournaledQuorumQueue(Journaled, QuorumQueue):
+    """A quorum queue in the journal."""
+
+    __slots__ = ()
+
+    stores_all = True
+
+    def _remember(self, queued: QueuedMessage, mark: Mark) -> None:
+        assert isinstance(queued, CountedMessage)
+        queued.delivery_count, queued.acquired_count = mark
+        if mark.acquired_count:
+            self._tell(queued)
+
+
+class JournaledGroupedQueue(Journaled, GroupedQueue):
+    """A durable queue with message groups."""
+
+    __slots__ = ()
+
+    def _hand_out_to(self, consumer: Consumer, queued: GroupedMessage) -> None:
+        if consumer.no_ack:
+            self._release(queued)
+        super()._hand_out_to(consumer, queued)
+
+
+class JournaledLastValueQueue(Journaled, LastValueQueue):
+    """A durable last-value queue. After a restart its values leave in the order in which they were published last."""
+
+    __slots__ = ()
+
+    def _store(self, queued: QueuedMessage) -> None:
+        assert isinstance(queued, KeyedMessage)
+        super()._store(queued)
+        queued.stored_place = queued.position
+
+    def _release(self, queued: QueuedMessage) -> None:
+        assert isinstance(queued, KeyedMessage)
+        if queued.batch and not self.deleted:
+            self._journal.settle(queued.batch, self._name, queued.stored_place)
+        queued.batch = 0
+
+    def _replace(self, older: KeyedMessage, newer: KeyedMessage) -> None:
+        self._release(older)
+        older.batch, older.stored_place = newer.batch, newer.stored_place
+        super()._replace(older, newer)
+
+    def revive(self, stored: Stored, batch: int) -> QueuedMessage:
+        """Give a value its place again."""
+        queued = super().revive(stored, batch)
+        assert isinstance(queued, KeyedMessage)
+        queued.stored_place = stored.place
+        return queued
+
+    def _take_back(self, stored: Stored, batch: int) -> None:
+        queued = self.revive(stored, batch)
+        assert isinstance(queued, KeyedMessage)
+        value = queued.value
+        older = None if value is None else value.ready
+        if older is not None:
+            redelivered = queued.redelivered
+            self._replace(older, queued)
+            older.redelivered = redelivered
+            return
+        if value is not None:
+            value.newest_position = queued.position
+        self._make_ready(queued)
+
+
+JOURNALED: Final[dict[type[ClassicQueue], type[Journaled]]] = {
+    ClassicQueue: JournaledClassicQueue,
+    QuorumQueue: JournaledQuorumQueue,
+    GroupedQueue: JournaledGroupedQueue,
+    LastValueQueue: JournaledLastValueQueue,
+}
+
+
+def _mark_of(queued: QueuedMessage) -> Mark | None:
+    """Say how often a message came back, if its queue counts that."""
+    match queued:
+        case CountedMessage():
+            return Mark(queued.delivery_count, queued.acquired_count)
+        case RetriedMessage():
+            return Mark(queued.delivery_count, queued.delivery_count)
+        case _:
+            return None

@@ -1,0 +1,28 @@
+"""How much of a queue is in memory, if the rest may be on disk."""
+
+from dataclasses import dataclass
+
+from amqpy_broker.core.limits import (
+    PAGE_READ_BYTES,
+    PAGE_READ_MESSAGES,
+    QUEUE_HEAD_BYTES,
+    QUEUE_HEAD_MIN_BYTES,
+    QUEUE_WINDOW_BYTES,
+    QUEUE_WINDOW_STEP_BYTES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The numbers; tests make them small."""
+
+    # A queue that holds more looks what it can let go of, and again whenever it has grown by a step.
+    queue_bytes: int = QUEUE_WINDOW_BYTES
+    step_bytes: int = QUEUE_WINDOW_STEP_BYTES
+    # What stays of the first messages.
+    head_bytes: int = QUEUE_HEAD_BYTES
+    # The same, when memory is short.
+    head_min_bytes: int = QUEUE_HEAD_MIN_BYTES
+    # About how many messages, and how many octets of bodies, are read at once.
+    read_count: int = PAGE_READ_MESSAGES
+    read_bytes: int = PAGE_READ_BYTES
