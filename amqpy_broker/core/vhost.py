@@ -542,6 +542,8 @@ class VirtualHost:
     def send(self, exchange: Exchange, message: Message) -> bool:
         """Hand a message to the queues that an exchange sends it to; False if there are none."""
         queues = self.route_message(exchange, message)
+        if self.witness is not None:
+            self.witness.sent_on(message, queues)
         for queue in queues:
             queue.enqueue(message)
         return bool(queues)

@@ -41,6 +41,10 @@ class Witness(Protocol):
         """Learn of a dead letter that was published, and of the queues that took it."""
         ...
 
+    def sent_on(self, message: Message, queues: tuple[Queue, ...]) -> None:
+        """Learn of a message that an exchange kept and has sent on, and of the queues that it was routed to."""
+        ...
+
     def queue_class(self, kind: type[ClassicQueue]) -> type[ClassicQueue]:
         """Choose what a queue that would be of this class is made of: a class that tells more."""
         ...
