@@ -1,8 +1,8 @@
 """The root of everything: vhosts, users, the profile and the clock. No I/O: a server carries bytes to and from it."""
 
-from amqpy_broker.core.alarms import Alarms
 from collections.abc import Callable
 
+from amqpy_broker.core.alarms import Alarms
 from amqpy_broker.core.clock import Clock, SystemClock
 from amqpy_broker.core.direct_replies import DirectReplies
 from amqpy_broker.core.documents import Documents
