@@ -2,19 +2,25 @@
 
 What is counted is what the broker can be made to hold, not what the process has mapped: the same load raises the alarm
 at the same message everywhere, and the alarm ends as soon as messages are gone. A message in several queues counts in
-each. See https://www.rabbitmq.com/docs/memory and https://www.rabbitmq.com/docs/connection-blocked.
+each. What can wait on disk goes there first: the alarm is the last resort. See https://www.rabbitmq.com/docs/memory and
+https://www.rabbitmq.com/docs/connection-blocked.
 """
 
 import os
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from amqpy_broker.core.alarms import Alarms, Resource
 from amqpy_broker.core.direct_replies import DirectReplies
-from amqpy_broker.core.limits import MEMORY_CHECK_INTERVAL_BYTES, MEMORY_RELEASE_SHARE, MEMORY_WATERMARK_SHARE
+from amqpy_broker.core.limits import (
+    MEMORY_CHECK_INTERVAL_BYTES,
+    MEMORY_RELEASE_SHARE,
+    MEMORY_WATERMARK_SHARE,
+    PAGING_SHARE,
+)
 from amqpy_broker.core.vhost import VirtualHost
 
-# RabbitMQ's words in connection.blocked.
-BLOCKED_REASON: Final = "low on memory"
+_CAUSE: Final = "messages"
 _FALLBACK_BYTES: Final = 1_073_741_824
 
 
@@ -24,15 +30,17 @@ class Memory:
     def __init__(
         self,
         vhosts: Mapping[str, VirtualHost],
+        alarms: Alarms,
         watermark_bytes: int | None = None,
         replies: DirectReplies | None = None,
     ) -> None:
         self._vhosts = vhosts
+        self._alarms = alarms
         self._replies = replies
         self.watermark_bytes = default_watermark_bytes() if watermark_bytes is None else watermark_bytes
         self.alarm = False
-        # Told with the new state whenever the alarm is raised or ends.
-        self.on_change: Callable[[bool], None] = _nobody
+        # Asked for memory when messages hold too much; whoever can write some of them to disk sets it.
+        self.page_out: Callable[[], object] | None = None
         # No measuring before this many more octets were read.
         self._unmeasured_bytes = 0
         self._interval_bytes = min(MEMORY_CHECK_INTERVAL_BYTES, max(1, self.watermark_bytes // 16))
@@ -52,11 +60,12 @@ class Memory:
     def measure(self) -> None:
         """Compare what is used with the watermark, and raise or end the alarm."""
         self._unmeasured_bytes = 0
-        limit = self.watermark_bytes * (MEMORY_RELEASE_SHARE if self.alarm else 1)
-        over = self.used_bytes > limit
-        if over != self.alarm:
-            self.alarm = over
-            self.on_change(over)
+        used_bytes = self.used_bytes
+        if self.page_out is not None and used_bytes > self.watermark_bytes * PAGING_SHARE:
+            self.page_out()
+            used_bytes = self.used_bytes
+        self.alarm = used_bytes > self.watermark_bytes * (MEMORY_RELEASE_SHARE if self.alarm else 1)
+        self._alarms.set(Resource.MEMORY, _CAUSE, raised=self.alarm)
 
 
 def default_watermark_bytes() -> int:
@@ -66,7 +75,3 @@ def default_watermark_bytes() -> int:
     except (AttributeError, ValueError, OSError):
         total = _FALLBACK_BYTES
     return int(total * MEMORY_WATERMARK_SHARE)
-
-
-def _nobody(alarm: bool) -> None:
-    """Nobody wants to know."""

@@ -1,4 +1,4 @@
-"""SocketListeners, their clients, the deadlines and the memory alarm of one broker."""
+"""Listeners, their clients, the deadlines and the alarms of one broker."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -72,7 +72,7 @@ class Server:
             self._stopping.set()
         self._alarm_raised = anyio.Event()
         self._all_gone = anyio.Event()
-        self._core.memory.on_change = self._alarm_changed
+        self._core.alarms.on_change = self._alarm_changed
         timers, deadlines = self._core.timers, self._deadlines
         deadlines.add(timers)
         timers.on_sooner = lambda: deadlines.sooner(timers)
@@ -188,20 +188,22 @@ class Server:
             with anyio.move_on_after(SHUTDOWN_GRACE_S):
                 await self._all_gone.wait()
 
-    def _alarm_changed(self, alarm: bool) -> None:
+    def _alarm_changed(self, raised: bool) -> None:
         assert self._alarm_raised is not None
-        logger.warning("memory alarm %s", "raised: publishers wait" if alarm else "ended: publishers go on")
-        if alarm:
+        if raised:
+            logger.warning("alarm raised, publishers wait: %s", self._core.alarms.reason)
             self._alarm_raised.set()
+        else:
+            logger.warning("alarm ended: publishers go on")
         for session in tuple(self._sessions):
-            session.alarm_changed(alarm=alarm)
+            session.alarm_changed(raised=raised)
 
     async def _watch_memory(self) -> None:
         """Notice that memory is free again: consumers that need not acknowledge send nothing that would show it."""
         assert self._alarm_raised is not None
         while True:
             await self._alarm_raised.wait()
-            while self._core.memory.alarm:
+            while self._core.alarms.raised:
                 await anyio.sleep(ALARM_INTERVAL_S)
                 self._core.memory.measure()
             self._alarm_raised = anyio.Event()

@@ -2,7 +2,7 @@
 
 Rule 1: the writer sends once a turn of the loop whatever has gathered.
 Rule 2: a client that does not read what we send is not read from either.
-Rule 3: a publisher is not read from while the memory alarm is on.
+Rule 3: a publisher is not read from while an alarm is raised.
 """
 
 import logging
@@ -65,7 +65,7 @@ class ClientSession:
         deadlines: Deadlines,
         make_connection: MakeConnection = make_connection,
     ) -> None:
-        self._memory = broker.memory
+        self._alarms = broker.alarms
         self._stream = stream
         self._deadlines = deadlines
         self._something_to_send = anyio.Event()
@@ -101,9 +101,9 @@ class ClientSession:
         self._may_read.set()
         self._after_change()
 
-    def alarm_changed(self, *, alarm: bool) -> None:
-        """Tell the client that publishers are held back, or no longer."""
-        self.connection.alarm_changed(alarm=alarm)
+    def alarm_changed(self, *, raised: bool) -> None:
+        """Hold the client back when it publishes, or no longer."""
+        self.connection.alarm_changed(raised=raised)
         self._may_read.set()
 
     async def run(self) -> None:
@@ -149,7 +149,7 @@ class ClientSession:
 
     def _must_wait(self) -> bool:
         connection = self.connection
-        return self._output.congested or (self._memory.alarm and connection.publishes)
+        return self._output.congested or (self._alarms.raised and connection.publishes)
 
     def _after_change(self) -> None:
         self._deadlines.sooner(self)

@@ -1,7 +1,8 @@
-"""The memory alarm: when it is raised, when it ends, and that it does not flutter."""
+"""The memory alarm: when it is raised, when it ends, that it does not flutter, and that paging comes before it."""
 
 import pytest
 
+from amqpy_broker.core.alarms import Alarms
 from amqpy_broker.core.limits import MEMORY_CHECK_INTERVAL_BYTES, MEMORY_RELEASE_SHARE, MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.memory import Memory, default_watermark_bytes
 from amqpy_broker.core.vhost import VirtualHost
@@ -18,13 +19,14 @@ def vhosts() -> dict[str, VirtualHost]:
 
 def watched(vhosts: dict[str, VirtualHost], watermark_bytes: int) -> tuple[Memory, list[bool]]:
     changes: list[bool] = []
-    memory = Memory(vhosts, watermark_bytes)
-    memory.on_change = changes.append
+    alarms = Alarms()
+    alarms.on_change = changes.append
+    memory = Memory(vhosts, alarms, watermark_bytes)
     return memory, changes
 
 
 def test_messages_of_all_vhosts_and_queues_count(vhosts: dict[str, VirtualHost]) -> None:
-    memory = Memory(vhosts, 0)
+    memory = Memory(vhosts, Alarms(), 0)
     for name, vhost in vhosts.items():
         filled(declare_queue(vhost, an_actor(vhost=name), "q1"), "1")
         filled(declare_queue(vhost, an_actor(vhost=name), "q2"), "1", "2")
@@ -33,7 +35,7 @@ def test_messages_of_all_vhosts_and_queues_count(vhosts: dict[str, VirtualHost])
 
 
 def test_unacknowledged_messages_count_too(vhosts: dict[str, VirtualHost]) -> None:
-    memory = Memory(vhosts, 0)
+    memory = Memory(vhosts, Alarms(), 0)
     queue = declare_queue(vhosts["/"], an_actor())
     consumer = FakeConsumer(queue).start()
     filled(queue, "1", "2")
@@ -122,7 +124,7 @@ def test_memory_is_measured_once_enough_was_read(
             super().measure()
             measured.append(True)
 
-    memory = CountingMemory(vhosts, watermark_bytes)
+    memory = CountingMemory(vhosts, Alarms(), watermark_bytes)
     memory.note_read(interval_bytes - 1)
     assert not measured
     memory.note_read(1)
@@ -132,4 +134,36 @@ def test_memory_is_measured_once_enough_was_read(
 
 
 def test_by_default_the_watermark_is_a_share_of_the_machine(vhosts: dict[str, VirtualHost]) -> None:
-    assert Memory(vhosts).watermark_bytes == default_watermark_bytes() > 2**28
+    assert Memory(vhosts, Alarms()).watermark_bytes == default_watermark_bytes() > 2**28
+
+
+def test_messages_are_paged_out_above_half_of_the_watermark_before_the_alarm_is_raised(
+    vhosts: dict[str, VirtualHost],
+) -> None:
+    memory, changes = watched(vhosts, 4 * ONE)
+    queue = filled(declare_queue(vhosts["/"], an_actor()), "1", "2")
+    paged: list[int] = []
+
+    def page_out() -> None:
+        paged.append(memory.used_bytes)
+        drained(queue)
+
+    memory.page_out = page_out
+    memory.measure()
+    assert paged == []
+
+    filled(queue, "3", "4", "5", "6")
+    memory.measure()
+
+    assert paged == [6 * ONE]
+    assert changes == []
+
+
+def test_what_cannot_be_paged_out_raises_the_alarm(vhosts: dict[str, VirtualHost]) -> None:
+    memory, changes = watched(vhosts, ONE)
+    memory.page_out = lambda: None
+    filled(declare_queue(vhosts["/"], an_actor()), "1", "2")
+
+    memory.measure()
+
+    assert changes == [True]

@@ -24,6 +24,8 @@ async def test_a_publisher_is_told_of_the_alarm_not_read_from_and_told_of_its_en
             await publisher.send(publish(1, "", "q", MESSAGE))
             await anyio.lowlevel.checkpoint()
 
+        # It is told when it publishes again.
+        await publisher.send(publish(1, "", "q", MESSAGE))
         while (said := await publisher.hear()).name == "Basic.Ack":
             pass
         assert (said.name, said["reason"]) == ("Connection.Blocked", "low on memory")
@@ -40,6 +42,19 @@ async def test_a_publisher_is_told_of_the_alarm_not_read_from_and_told_of_its_en
         assert said.name == "Connection.Unblocked"
         while (await consumer.hear()).body != b"last":
             pass
+
+
+@on_each_loop
+async def test_who_has_published_and_now_only_consumes_is_read_from() -> None:
+    async with Broker(memory_watermark_bytes=100_000) as broker, connected(broker.port) as client:
+        await client.call(Queue.Declare, queue="q")
+        await client.send(publish(1, "", "q", b"x" * 200_000))
+        got = await client.call(Basic.Get, queue="q")
+        assert broker.core.alarms.raised
+
+        await client.send(method(1, Basic.Ack, delivery_tag=got["delivery_tag"]))
+
+        await until(lambda: not broker.core.alarms.raised)
 
 
 @on_each_loop
@@ -63,6 +78,8 @@ async def test_a_consumer_that_does_not_publish_is_not_held_back() -> None:
     ):
         await publisher.call(Queue.Declare, queue="q")
         await publisher.send(publish(1, "", "q", b"x" * 200_000))
+        await until(lambda: broker.core.alarms.raised)
+        await publisher.send(publish(1, "", "elsewhere"))
         assert (await publisher.hear()).name == "Connection.Blocked"
 
         got = await consumer.call(Basic.Get, queue="q")

@@ -205,6 +205,8 @@ async def test_a_publisher_that_is_held_back_is_heard_when_the_broker_stops() ->
     async with connected(broker.port) as client, anyio.create_task_group() as tasks:
         await client.call(Queue.Declare, queue="q")
         await client.send(publish(1, "", "q", b"x" * 200_000))
+        await until(lambda: broker.core.alarms.raised)
+        await client.send(publish(1, "", "q"))
         assert (await client.hear()).name == "Connection.Blocked"
 
         with anyio.fail_after(2):

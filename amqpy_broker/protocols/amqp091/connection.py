@@ -41,7 +41,6 @@ from amqpy_broker.core.limits import (
     PUBLISH_MEMO_MAX,
     SILENT_CLOSE_DELAY_S,
 )
-from amqpy_broker.core.memory import BLOCKED_REASON
 from amqpy_broker.core.queues.base import Consumer
 from amqpy_broker.protocols.amqp091 import announcements
 from amqpy_broker.protocols.amqp091.channel import Channel, Session
@@ -145,6 +144,7 @@ class Connection:
         self._heartbeats = Heartbeats(0, 0.0)
         self._close_at_s = self._clock.monotonic_s() + HANDSHAKE_TIMEOUT_S
         self._blocked = False
+        # Whether the peer has published, since the last alarm was raised.
         self._published = False
         # Whether there is more to act on, by `resume`, once what there is to say has been sent.
         self.paused = False
@@ -163,7 +163,7 @@ class Connection:
 
     @property
     def publishes(self) -> bool:
-        """Whether the peer publishes: only publishers are held back by an alarm, and not while they say goodbye."""
+        """Whether an alarm holds the peer back: it has published during it, and does not say goodbye."""
         return self._published and self.state is State.RUNNING
 
     def receive(self, data: bytes) -> None:
@@ -250,14 +250,27 @@ class Connection:
         """Learn that the socket is gone: everything unacknowledged returns to its queues."""
         self._end()
 
-    def alarm_changed(self, *, alarm: bool) -> None:
-        """Tell a client that publishes that it is held back, or no longer, if it understands that."""
-        if self.state is not State.RUNNING or alarm is self._blocked or (alarm and not self._published):
-            return
-        self._blocked = alarm
-        if self._handshake.negotiated.can("connection.blocked"):
-            shape = commands.Connection.Blocked if alarm else commands.Connection.Unblocked
-            self.output.write(method_frame(0, shape, *((BLOCKED_REASON,) if alarm else ())))
+    def alarm_changed(self, *, raised: bool) -> None:
+        """Learn that publishers are held back, or no longer.
+
+        As RabbitMQ, let the peer go on until it publishes: it may be just what takes messages off the broker.
+        """
+        if raised:
+            self._published = False
+            # What is remembered of publishes goes past the place where the next one is noticed.
+            self._publish_memo.clear()
+            self._repeat = self._last_publish = None
+        elif self._blocked:
+            self._blocked = False
+            if self.state is State.RUNNING:
+                self.output.write(method_frame(0, commands.Connection.Unblocked))
+
+    def _note_publish(self) -> None:
+        """Tell a client that publishes that it is held back, once an alarm, if it understands that."""
+        self._published = True
+        if self._broker.alarms.raised and not self._blocked and self._handshake.negotiated.can("connection.blocked"):
+            self._blocked = True
+            self.output.write(method_frame(0, commands.Connection.Blocked, self._broker.alarms.reason))
 
     # --- frames -----------------------------------------------------------------------------------------------------
 
@@ -391,9 +404,7 @@ class Connection:
             raise ChannelError("second 'channel.open' seen")
         method = decode_method(payload)
         if index == _PUBLISH:
-            self._published = True
-            if self._broker.memory.alarm:
-                self.alarm_changed(alarm=True)
+            self._note_publish()
             return self._remember(payload, basic.publish(channel, method))
         handler = HANDLERS.get(index)
         if handler is None:

@@ -5,6 +5,7 @@ import logging
 import pytest
 from pamqp.commands import Basic, Channel, Connection, Exchange, Queue, Tx
 
+from amqpy_broker.core.alarms import Resource
 from amqpy_broker.core.errors import ConnectionForced
 from amqpy_broker.core.limits import UNFINISHED_CONTENT_MAX_BYTES
 from amqpy_broker.protocols.amqp091.connection import State
@@ -391,58 +392,114 @@ def test_empty_body_frames_are_read_and_not_kept() -> None:
 # --- alarms -----------------------------------------------------------------------------------------------------------
 
 
-def alarmed(client: Client, *, alarm: bool = True) -> None:
-    client.broker.memory.alarm = alarm
-    client.connection.alarm_changed(alarm=alarm)
+def alarmed(client: Client, *resources: Resource) -> None:
+    """Raise alarms for these resources, and end all others, as the server does."""
+    alarms = client.broker.alarms
+    alarms.on_change = lambda raised: client.connection.alarm_changed(raised=raised)
+    for resource in sorted(Resource, key=lambda resource: resource not in resources):
+        alarms.set(resource, "test", raised=resource in resources)
 
 
-def test_a_publisher_is_told_of_an_alarm_and_of_its_end() -> None:
+def test_a_publisher_is_told_of_an_alarm_when_it_publishes_and_of_its_end() -> None:
     client = Client().open()
     client.publish("", "q")
 
-    alarmed(client)
-    blocked = client.heard_one()
-    alarmed(client, alarm=False)
+    alarmed(client, Resource.MEMORY)
+    assert client.heard() == []
+    assert not client.connection.publishes
 
+    client.publish("", "q")
+    blocked = client.heard_one()
     assert (blocked.name, blocked["reason"]) == ("Connection.Blocked", "low on memory")
+    assert client.connection.publishes
+
+    alarmed(client)
+    assert client.names() == ["Connection.Unblocked"]
+
+
+def test_who_publishes_the_same_again_and_again_is_told_too() -> None:
+    client = Client().open()
+    client.feed(publish(1, "", "q", b"same") * 5)
+
+    alarmed(client, Resource.MEMORY)
+    client.feed(publish(1, "", "q", b"same") * 5)
+
+    assert client.names() == ["Connection.Blocked"]
+
+
+@pytest.mark.parametrize(
+    ("resources", "reason"),
+    [
+        ((Resource.MEMORY,), "low on memory"),
+        ((Resource.DISK,), "low on disk"),
+        ((Resource.MEMORY, Resource.DISK), "low on disk & memory"),
+    ],
+)
+def test_the_reason_says_what_is_short(resources: tuple[Resource, ...], reason: str) -> None:
+    client = Client().open()
+    alarmed(client, *resources)
+
+    client.publish("", "q")
+
+    assert client.heard_one()["reason"] == reason
+
+
+def test_a_publisher_is_told_of_the_end_when_nothing_is_short_any_more() -> None:
+    client = Client().open()
+    alarmed(client, Resource.MEMORY)
+    client.publish("", "q")
+    assert client.names() == ["Connection.Blocked"]
+
+    # Neither a second resource nor the end of one of two is worth a word.
+    alarmed(client, Resource.MEMORY, Resource.DISK)
+    client.publish("", "q")
+    alarmed(client, Resource.DISK)
+    client.publish("", "q")
+    assert client.heard() == []
+
+    alarmed(client)
     assert client.names() == ["Connection.Unblocked"]
 
 
 def test_who_does_not_publish_is_not_told() -> None:
     client = Client().open()
+    client.publish("", "q")
 
+    alarmed(client, Resource.MEMORY)
+    client.call(Queue.Declare, queue="q")
     alarmed(client)
-    alarmed(client, alarm=False)
 
     assert client.heard() == []
 
 
-def test_who_publishes_first_during_an_alarm_is_told_then() -> None:
-    client = Client().open()
-    alarmed(client)
+def test_who_comes_during_an_alarm_is_told_at_its_first_publish() -> None:
+    client = Client()
+    alarmed(client, Resource.MEMORY)
+    client.open()
 
     client.publish("", "q")
 
     assert client.names() == ["Connection.Blocked"]
-    assert client.connection.publishes
 
 
 def test_who_does_not_understand_it_is_not_told() -> None:
     client = Client().open(capabilities={})
-    client.publish("", "q")
+    alarmed(client, Resource.MEMORY)
 
-    alarmed(client)
+    client.publish("", "q")
 
     assert client.heard() == []
     assert client.connection.publishes
+    alarmed(client)
+    assert client.heard() == []
 
 
 def test_an_alarm_is_told_once() -> None:
     client = Client().open()
-    client.publish("", "q")
+    alarmed(client, Resource.MEMORY)
 
-    alarmed(client)
-    alarmed(client)
+    client.publish("", "q")
+    client.publish("", "q2")
 
     assert client.names() == ["Connection.Blocked"]
 
@@ -451,7 +508,7 @@ def test_the_alarm_is_raised_by_what_is_read_and_ended_by_what_is_consumed() -> 
     broker = new_broker(memory_watermark_bytes=100_000)
     client = Client(broker).open()
     changes: list[bool] = []
-    broker.memory.on_change = changes.append
+    broker.alarms.on_change = changes.append
     client.call(Queue.Declare, queue="q")
 
     for _ in range(12):
