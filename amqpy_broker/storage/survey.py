@@ -1,0 +1,210 @@
+"""Looks at all that is in a journal, once, before anybody relies on it: what is there, and what is wrong with it.
+
+It only reads: what is damaged is evidence, until somebody says to go on without it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from amqpy_broker.core.journal import JournalFailed, Page
+from amqpy_broker.storage.errors import Damaged
+from amqpy_broker.storage.index import PieceIndex
+from amqpy_broker.storage.layout import State, check_version, document_key, is_sound, read_state
+from amqpy_broker.storage.log import log_path, lost_commits, valid_frames
+from amqpy_broker.storage.notes import LIVE, live_flags, read_notes
+from amqpy_broker.storage.pieces import batch_of, read_body, read_head
+from amqpy_broker.storage.reader import Piece, live_places, piece_sql
+
+_FINDINGS_TOLD: Final = 10
+
+
+@dataclass(slots=True)
+class Finding:
+    """Something that is wrong, in words; and which row, if it is one row."""
+
+    text: str
+    table: str | None = None
+    id: int | bytes | None = None
+
+    @property
+    def is_one_row(self) -> bool:
+        """Whether all else can be read as it is."""
+        return self.table is not None
+
+
+@dataclass(slots=True)
+class Survey:
+    """What is there."""
+
+    state: dict[str, str] = field(default_factory=dict)
+    documents: dict[str, bytes] = field(default_factory=dict)
+    pages: list[Page] = field(default_factory=list)
+    index: PieceIndex = field(default_factory=PieceIndex)
+    findings: list[Finding] = field(default_factory=list)
+    last_batch: int = 0
+
+    @property
+    def next_batch(self) -> int:
+        """No batch had this number or a higher one."""
+        return max(self.last_batch + 1, int(self.state.get("next_batch", "1")))
+
+    @property
+    def closed_cleanly(self) -> bool:
+        """Whether nobody stopped without closing it."""
+        return self.state.get("open") == State.CLOSED.value
+
+    def explain(self, directory: Path) -> str:
+        """Say what is wrong, and what to do."""
+        told = "; ".join(finding.text for finding in self.findings[:_FINDINGS_TOLD])
+        more = len(self.findings) - _FINDINGS_TOLD
+        return (
+            f"the journal in {directory} is damaged: {told}"
+            + (f"; and {more} more" if more > 0 else "")
+            + ". Start with --recover to set aside what is damaged and to go on with the rest"
+        )
+
+
+def survey(connection: sqlite3.Connection, path: Path, *, had_log: bool) -> Survey:
+    """Look at everything, in one transaction; `had_log` tells whether there was a log before this connection.
+
+    Raises:
+        JournalFailed: this version cannot read it at all.
+    """
+    found = Survey()
+    connection.execute("BEGIN")
+    try:
+        _survey_log(connection, path, found)
+        _survey_structure(connection, found)
+        _survey_state(connection, found)
+        if not had_log and found.state.get("open") == State.OPEN.value:
+            # Whoever had it open left a log, however it ended.
+            found.findings.append(Finding(f"the log {log_path(path).name} is missing, with the last batches in it"))
+        _survey_documents(connection, found)
+        _survey_pieces(connection, found)
+    except sqlite3.DatabaseError as failure:
+        found.findings.append(Finding(f"the file cannot be read: {failure}"))
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return found
+
+
+def _survey_log(connection: sqlite3.Connection, path: Path, found: Survey) -> None:
+    # Whoever reads first makes SQLite look at the log.
+    connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    lost = lost_commits(path, valid_frames(path))
+    if lost:
+        found.findings.append(Finding(f"the log is damaged in the middle: the last {lost} batches in it are lost"))
+
+
+def _survey_structure(connection: sqlite3.Connection, found: Survey) -> None:
+    wrong: list[tuple[str]] = connection.execute("PRAGMA quick_check(5)").fetchall()
+    if wrong != [("ok",)]:
+        text = ", ".join(line.replace("\n", " ") for (line,) in wrong)
+        found.findings.append(Finding(f"the file's structure is damaged ({text})"))
+
+
+def _survey_state(connection: sqlite3.Connection, found: Survey) -> None:
+    try:
+        found.state = read_state(connection)
+    except JournalFailed as failure:
+        found.findings.append(Finding(str(failure)))
+        return
+    check_version(found.state)
+
+
+def _survey_documents(connection: sqlite3.Connection, found: Survey) -> None:
+    for name, data, crc in connection.execute("SELECT key, data, crc FROM documents ORDER BY key"):
+        if is_sound(name, data, crc):
+            found.documents[document_key(name)] = data
+        else:
+            found.findings.append(Finding(f"document {name!r} is damaged", "documents", name))
+
+
+def _survey_pieces(connection: sqlite3.Connection, found: Survey) -> None:
+    parts: dict[int, _Part] = {}
+    batch = 0
+    rows: Iterator[tuple[int, object, object, object]] = connection.execute(piece_sql("pieces", "ORDER BY p.id"))
+    for row, head, body, notes in rows:
+        if batch_of(row) != batch:
+            found.pages.extend(part.page(batch, queue) for queue, part in parts.items())
+            parts.clear()
+            batch = batch_of(row)
+        piece = _read(row, head, body, notes, found)
+        if piece is not None:
+            live = piece.flags.count(LIVE)
+            found.index.add(row, {run.queue for run in piece.head.runs}, live)
+            _gather(piece, live, parts)
+    found.pages.extend(part.page(batch, queue) for queue, part in parts.items())
+    found.last_batch = batch
+
+
+def _read(row: int, head_octets: object, body_octets: object, notes: object, found: Survey) -> Piece | None:
+    """Verify a piece. If its notes alone are damaged, its messages are there, but which are settled is not known."""
+    try:
+        head = read_head(row, head_octets)
+        body = read_body(head, body_octets)
+    except Damaged as damage:
+        found.findings.append(_finding("pieces", row, damage, head_octets))
+        return None
+    try:
+        return Piece(head, body, *read_notes(row, head.slot_count, notes))
+    except Damaged as damage:
+        found.findings.append(_finding("notes", row, damage, head_octets))
+        return Piece(head, body, live_flags(head.slot_count), {})
+
+
+def _finding(table: str, row: int, damage: Damaged, head: object) -> Finding:
+    return Finding(f"batch {batch_of(row)}: {damage}; it held {_contents(row, head)}", table, row)
+
+
+def _contents(row: int, octets: object) -> str:
+    """Say what a damaged piece held, if that can still be read."""
+    try:
+        head = read_head(row, octets)
+    except Damaged:
+        return "an unknown number of messages"
+    counts: dict[int, int] = {}
+    for run in head.runs:
+        counts[run.queue] = counts.get(run.queue, 0) + run.length
+    return ", ".join(f"{count} messages of queue {queue}" for queue, count in counts.items())
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a batch holds of a queue, as far as its pieces were looked at."""
+
+    first: int
+    last: int
+    count: int = 0
+    body_bytes: int = 0
+    special: bool = False
+
+    def page(self, batch: int, queue: int) -> Page:
+        return Page(batch, queue, self.first, self.last, self.count, self.body_bytes, self.special)
+
+    def add(self, first: int, last: int, count: int, body_bytes: int, *, special: bool) -> None:
+        self.first = min(self.first, first)
+        self.last = max(self.last, last)
+        self.count += count
+        self.body_bytes += body_bytes
+        self.special = self.special or special
+
+
+def _gather(piece: Piece, live: int, parts: dict[int, _Part]) -> None:
+    """Add what is live in a piece to the pages of its batch."""
+    body_sizes = piece.body.body_sizes
+    if live == len(piece.flags) and not piece.marks and not piece.body.expiries:
+        for queue, place, message, length in piece.head.runs:
+            size = sum(body_sizes[message : message + length])
+            last = place + length - 1
+            parts.setdefault(queue, _Part(place, place)).add(place, last, length, size, special=False)
+        return
+    for queue, place, slot, message in live_places(piece):
+        special = slot in piece.marks or slot in piece.body.expiries
+        parts.setdefault(queue, _Part(place, place)).add(place, place, 1, body_sizes[message], special=special)
