@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
+from heapq import heappop, heappush
+from itertools import count
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from amqpy_broker.core.clock import Clock
@@ -110,6 +112,9 @@ class Link:
         self._filters: tuple[_FilterPlace, ...] = ()
         self._to_server = _Lane(self, Direction.TO_SERVER)
         self._to_client = _Lane(self, Direction.TO_CLIENT)
+        # What is to be done later: when, in which order, what.
+        self._later: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
 
     # --- for whoever owns the sockets -------------------------------------------------------------------------------
 
@@ -125,6 +130,15 @@ class Link:
         """Take what goes this way now; the caller sends it."""
         return self._lane(direction).take()
 
+    def ready_size(self, direction: Direction) -> int:
+        """Return how many octets can be taken."""
+        return self._lane(direction).ready_size
+
+    def is_empty(self, direction: Direction) -> bool:
+        """Whether nothing can be taken, and no frame is held that could be later."""
+        lane = self._lane(direction)
+        return not lane.ready_size and not lane.waiting
+
     def is_full(self, direction: Direction) -> bool:
         """Whether nothing more should be read that goes this way, until something was taken or let go."""
         return self._lane(direction).size > HIGH_WATERMARK_BYTES
@@ -132,10 +146,13 @@ class Link:
     @property
     def next_deadline_s(self) -> float:
         """When `handle_deadline` is due, in the clock's seconds; infinity for never."""
-        return min(self._to_server.release_at_s, self._to_client.release_at_s)
+        later_s = self._later[0][0] if self._later else _NEVER
+        return min(self._to_server.release_at_s, self._to_client.release_at_s, later_s)
 
     def handle_deadline(self) -> None:
-        """Let frames go whose time has come."""
+        """Let frames go whose time has come, and do what is due."""
+        while self._later and self._later[0][0] <= self.clock.monotonic_s():
+            heappop(self._later)[2]()
         for lane in (self._to_server, self._to_client):
             if lane.release_at_s <= self.clock.monotonic_s():
                 lane.flush()
@@ -160,6 +177,10 @@ class Link:
     def to_client(self, octets: bytes) -> None:
         """Say something to the client in the server's place, in the same way."""
         self._to_client.put_in(octets)
+
+    def call_at(self, at_s: float, action: Callable[[], None]) -> None:
+        """Do something at a time of the link's clock. Call it while a frame is filtered."""
+        heappush(self._later, (at_s, next(self._order), action))
 
     def stop(self, direction: Direction) -> None:
         """Swallow everything that goes this way, for ever, and leave the sockets open.
@@ -233,13 +254,13 @@ class _Lane:
         self._link = link
         self._stopped = False
         self._out: list[bytes] = []
-        self._out_size = 0
+        self.ready_size = 0
         # One of the two: bytes pass by, or are split for filters.
         self._follower = Follower()
         self._splitter: Splitter | None = None
         # What is to be put in between two frames.
         self._put_in: list[bytes] = []
-        self._waiting: deque[_Waiting] = deque()
+        self.waiting: deque[_Waiting] = deque()
         self._waiting_size = 0
         self._all_wait = False
         self._waiting_channels: set[int] = set()
@@ -247,20 +268,20 @@ class _Lane:
     @property
     def size(self) -> int:
         """Octets that are here."""
-        return self._out_size + self._waiting_size + (self._splitter.held_size if self._splitter else 0)
+        return self.ready_size + self._waiting_size + (self._splitter.held_size if self._splitter else 0)
 
     def take(self) -> bytes:
         """Take what may go."""
         octets = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
-        self._out_size = 0
+        self.ready_size = 0
         return octets
 
     def push(self, octets: bytes) -> None:
         """Take in what was sent this way."""
         if self._stopped:
             return
-        if self._link.places or self._waiting or self._put_in:
+        if self._link.places or self.waiting or self._put_in:
             octets = self._pass_to_the_next_frame(octets)
         else:
             self._stop_splitting()
@@ -285,7 +306,7 @@ class _Lane:
     def stop(self) -> None:
         """Swallow what is held and what comes."""
         self._stopped = True
-        self._waiting.clear()
+        self.waiting.clear()
         self._put_in.clear()
         self._waiting_size = 0
         self.release_at_s = _NEVER
@@ -293,7 +314,7 @@ class _Lane:
     def flush(self) -> None:
         """Let go what need not wait any more."""
         now_s = self._link.clock.monotonic_s()
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self.waiting = self.waiting, deque()
         self._waiting_size, self._all_wait, self.release_at_s = 0, False, _NEVER
         self._waiting_channels.clear()
         for frame, holds in waiting:
@@ -331,7 +352,7 @@ class _Lane:
         if not octets:
             return
         self._out.append(octets)
-        self._out_size += len(octets)
+        self.ready_size += len(octets)
         if len(self._out) == 1 and self._link.wake is not None:
             self._link.wake(self.direction)
 
@@ -358,7 +379,7 @@ class _Lane:
         if not holds and not self._all_wait and frame.channel not in self._waiting_channels:
             self._emit(frame.octets)
             return
-        self._waiting.append(_Waiting(frame, holds))
+        self.waiting.append(_Waiting(frame, holds))
         self._waiting_size += len(frame.octets)
         for hold in holds:
             hold.keep(self)

@@ -1,0 +1,314 @@
+"""A proxy before a broker: everything passes through it, is heard, and can be meddled with.
+
+    async with Proxy("amqp://guest:guest@localhost/", on_event=lambda event: print(show(event))) as proxy:
+        connection = await aio_pika.connect(proxy.url)
+
+What is told is what the client sees: what it said, and what came to it, with all that filters did.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup
+
+from amqpy_broker.core.clock import Clock, SystemClock
+from amqpy_broker.server.server import ACCEPT_RETRY_S
+from amqpy_broker.server.session import READ_SIZE_BYTES, describe_peer
+from amqpy_broker.testing.background import Background
+from amqpy_broker.testing.conversation.decoder import BODY_KEPT_BYTES, Conversation
+from amqpy_broker.testing.conversation.events import Event
+from amqpy_broker.testing.link import Direction, Ending, Link, LinkFilter
+from amqpy_broker.testing.sockets import reset
+
+logger = logging.getLogger(__name__)
+
+# How much may wait for a side that reads slowly before the other is not read from.
+_WAITING_MAX_BYTES: Final = 1024 * 1024
+_PORTS: Final = {"amqp": 5672, "amqps": 5671}
+_LOST: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+
+
+class Upstream(NamedTuple):
+    """Where the broker is."""
+
+    host: str
+    port: int
+    is_tls: bool
+    login: str
+    rest: str
+
+    @property
+    def address(self) -> str:
+        """Host and port, for people."""
+        return f"{self.host}:{self.port}"
+
+
+def parse_url(url: str) -> Upstream:
+    """Take the URL of a broker apart.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.netloc:
+        raise ValueError(f"'{url}' is no URL of a broker; one begins with amqp:// or amqps://")
+    login, at, _ = parts.netloc.rpartition("@")
+    rest = parts.path + (f"?{parts.query}" if parts.query else "")
+    port = parts.port if parts.port is not None else _PORTS[parts.scheme]
+    return Upstream(parts.hostname or "localhost", port, parts.scheme == "amqps", login + at, rest or "/")
+
+
+class Proxy(Background):
+    """Stands before a broker.
+
+    Args:
+        to: the broker's URL; with `amqps` TLS is spoken to the broker, and none to clients.
+        host: address to listen on.
+        port: port to listen on; 0 is any free one.
+        on_event: told of everything, as it happens.
+        filters: asked about every frame of every connection.
+        on_link: called with the link of each new connection, before anything is said on it.
+        clock: what delays and the times of events are measured with.
+        body_kept_bytes: how much of a body events hold.
+        ssl_context: how to check the broker's certificate.
+
+    Raises:
+        ValueError: `to` is no URL of a broker.
+    """
+
+    def __init__(
+        self,
+        to: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        on_event: Callable[[Event], None] | None = None,
+        filters: Sequence[LinkFilter] = (),
+        on_link: Callable[[Link], None] | None = None,
+        clock: Clock | None = None,
+        body_kept_bytes: int = BODY_KEPT_BYTES,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__()
+        self.upstream = parse_url(to)
+        self.host = host
+        self.port = port
+        self.links: list[Link] = []
+        self._on_event = on_event
+        self._filters = tuple(filters)
+        self._on_link = on_link
+        self._clock = clock or SystemClock()
+        self._body_kept_bytes = body_kept_bytes
+        self._ssl_context = ssl_context
+        self._numbers = count(1)
+
+    @property
+    def url(self) -> str:
+        """What clients connect to: the broker's own URL, but for the address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"amqp://{self.upstream.login}{host}:{self.port}{self.upstream.rest}"
+
+    async def _serve(self, started: Callable[[], None]) -> None:
+        tcp = await anyio.create_tcp_listener(local_host=self.host, local_port=self.port)
+        try:
+            self.port = int(tcp.extra(SocketAttribute.local_port))
+            async with anyio.create_task_group() as tasks:
+                for listener in tcp.listeners:
+                    assert isinstance(listener, SocketListener)
+                    tasks.start_soon(self._accept, listener, tasks)
+                started()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await tcp.aclose()
+
+    async def _accept(self, listener: SocketListener, tasks: TaskGroup) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as failure:
+                logger.error("cannot accept connections: %s", failure)
+                await anyio.sleep(ACCEPT_RETRY_S)
+            else:
+                tasks.start_soon(self._serve_client, stream)
+
+    async def _serve_client(self, client: ByteStream) -> None:
+        """Serve one client; nothing that happens here may reach another."""
+        name, _ = describe_peer(client)
+        conversation = Conversation(
+            self._clock,
+            next(self._numbers),
+            name=f"{name} -> {self.upstream.address}",
+            body_kept_bytes=self._body_kept_bytes,
+        )
+        async with client:
+            self._tell([conversation.opened])
+            how = "the proxy was stopped"
+            try:
+                how = await self._serve_conversation(client, conversation)
+            except Exception:
+                logger.exception("%s: the proxy or a filter failed", name)
+                how = "the proxy or a filter failed"
+            finally:
+                self._tell(conversation.ended(how))
+
+    async def _serve_conversation(self, client: ByteStream, conversation: Conversation) -> str:
+        try:
+            server = await self._connect()
+        except (OSError, ssl.SSLError) as failure:
+            return f"cannot connect to {self.upstream.address}: {failure}"
+        link = Link(self._clock, name=conversation.opened.name)
+        for one in self._filters:
+            link.add(one)
+        if self._on_link is not None:
+            self._on_link(link)
+        self.links.append(link)
+        try:
+            async with server:
+                return await _Session(link, client, server, conversation, self._tell).run()
+        finally:
+            self.links.remove(link)
+
+    async def _connect(self) -> ByteStream:
+        host, port = self.upstream.host, self.upstream.port
+        if not self.upstream.is_tls:
+            return await anyio.connect_tcp(host, port)
+        return await anyio.connect_tcp(
+            host, port, tls=True, ssl_context=self._ssl_context, tls_standard_compatible=False
+        )
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        if self._on_event is not None:
+            for event in events:
+                self._on_event(event)
+
+
+class _Way:
+    """One direction between two sockets."""
+
+    def __init__(self, direction: Direction, source: ByteStream, sink: ByteStream) -> None:
+        self.direction = direction
+        self.source = source
+        self.sink = sink
+        self.source_ended = False
+        self.is_sending = False
+        # Something to send, or the end; and room to read on.
+        self.changed = anyio.Event()
+        self.room = anyio.Event()
+
+
+class _Session:
+    """One client and its broker."""
+
+    def __init__(
+        self,
+        link: Link,
+        client: ByteStream,
+        server: ByteStream,
+        conversation: Conversation,
+        tell: Callable[[Iterable[Event]], None],
+    ) -> None:
+        self._link = link
+        self._conversation = conversation
+        self._tell = tell
+        self._ways = {
+            Direction.TO_SERVER: _Way(Direction.TO_SERVER, client, server),
+            Direction.TO_CLIENT: _Way(Direction.TO_CLIENT, server, client),
+        }
+        self._how = ""
+        self._over = anyio.Event()
+        self._sooner = anyio.Event()
+        self._woken_at_s = float("inf")
+        link.wake = self._wake
+
+    def _wake(self, direction: Direction) -> None:
+        self._ways[direction].changed.set()
+        if self._link.ending is not None:
+            self._sooner.set()
+
+    async def run(self) -> str:
+        """Carry bytes until one side ends; return how it did."""
+        async with anyio.create_task_group() as tasks:
+            for way in self._ways.values():
+                tasks.start_soon(self._read, way)
+                tasks.start_soon(self._write, way)
+            tasks.start_soon(self._watch_deadlines)
+            await self._over.wait()
+            tasks.cancel_scope.cancel()
+        return self._how
+
+    async def _read(self, way: _Way) -> None:
+        link = self._link
+        try:
+            while True:
+                octets = await way.source.receive(READ_SIZE_BYTES)
+                if way.direction is Direction.TO_SERVER:
+                    self._tell(self._conversation.client_sent(octets))
+                    link.client_sent(octets)
+                else:
+                    link.server_sent(octets)
+                if link.next_deadline_s < self._woken_at_s:
+                    self._sooner.set()
+                while link.ready_size(way.direction) > _WAITING_MAX_BYTES or link.is_full(way.direction):
+                    way.room = anyio.Event()
+                    await way.room.wait()
+        except anyio.EndOfStream:
+            way.source_ended = True
+            way.changed.set()
+        except _LOST:
+            await self._end(f"reset by the {way.direction.value}", with_reset=True)
+
+    async def _write(self, way: _Way) -> None:
+        while not self._over.is_set():
+            way.changed = anyio.Event()
+            try:
+                await self._send_what_is_ready(way)
+            except _LOST:
+                await self._end(f"the {way.direction.opposite.value} is gone", with_reset=True)
+                return
+            way.room.set()
+            if self._link.ending is Ending.CLOSED:
+                if all(self._is_done(one) for one in self._ways.values()):
+                    await self._end("dropped by a filter")
+            elif way.source_ended and self._is_done(way):
+                await self._end(f"closed by the {way.direction.value}")
+            await way.changed.wait()
+
+    async def _send_what_is_ready(self, way: _Way) -> None:
+        while octets := self._link.take(way.direction):
+            way.is_sending = True
+            if way.direction is Direction.TO_CLIENT:
+                self._tell(self._conversation.server_sent(octets))
+            await way.sink.send(octets)
+            way.is_sending = False
+
+    def _is_done(self, way: _Way) -> bool:
+        return not way.is_sending and self._link.is_empty(way.direction)
+
+    async def _watch_deadlines(self) -> None:
+        link = self._link
+        while True:
+            self._sooner = anyio.Event()
+            self._woken_at_s = link.next_deadline_s
+            with anyio.move_on_after(max(self._woken_at_s - link.clock.monotonic_s(), 0)):
+                await self._sooner.wait()
+            link.handle_deadline()
+            if link.ending is Ending.RESET:
+                # A writer may wait for ever for a side that does not read.
+                await self._end("reset by a filter", with_reset=True)
+
+    async def _end(self, how: str, *, with_reset: bool = False) -> None:
+        if self._over.is_set():
+            return
+        self._how = how
+        self._over.set()
+        if with_reset:
+            with anyio.CancelScope(shield=True):
+                for way in self._ways.values():
+                    await reset(way.source)
