@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from anyio.abc import ByteStream, SocketAttribute
 
 from amqpy_broker.core.broker import BrokerCore
-from amqpy_broker.protocols.amqp091.connection import Connection
+from amqpy_broker.core.errors import AmqpError
+from amqpy_broker.protocols.amqp091.channel import Channel
+from amqpy_broker.protocols.amqp091.connection import Connection, State
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.testing.link import Direction, Ending, Link
 from amqpy_broker.testing.listening import Listener
@@ -42,6 +44,10 @@ class LinkedConnection(Connection):
         self._busy = False
         # Whether the client is not to be taken for alive when time is turned.
         self.is_silent = False
+        # Told of a channel whose unacknowledged messages are about to return to their queues.
+        self.on_return: Callable[[Channel], None] | None = None
+        # Told when this client publishes during an alarm, and so is held back.
+        self.on_blocked: Callable[[], None] | None = None
         self.link = Link(broker.clock, name=name, wake=self._link_woke)
         self._ears = [listener.connected(self.link) for listener in listeners]
         settling.steps += 1
@@ -92,6 +98,56 @@ class LinkedConnection(Connection):
         super().lost()
         for ear in self._ears:
             ear.ended()
+
+    # --- for faults -------------------------------------------------------------------------------------------------
+
+    @property
+    def open_channels(self) -> Mapping[int, Channel]:
+        """The channels that are open."""
+        return self._channels
+
+    def pass_on(self) -> None:
+        """Hand the broker what has passed the link so far, in the middle of what comes."""
+        busy = self._busy
+        self._pass_on()
+        self._busy = busy
+
+    def fail(self, refusal: AmqpError, index: int) -> None:
+        """Close the connection as after a mistake in the method `index`; nothing happens if it is not open."""
+        if self.state is State.RUNNING:
+            self._fail(refusal, index)
+            self._sooner()
+
+    def fail_channel(self, number: int, refusal: AmqpError, index: int) -> None:
+        """Close a channel in the same way; nothing happens if it is not open."""
+        channel = self._channels.get(number)
+        if channel is not None and self.state is State.RUNNING:
+            self._refuse(channel, refusal, index)
+
+    def shut_down(self) -> None:
+        """Close the connection because the broker stops. Who hears nothing is not waited for."""
+        if self.is_silent:
+            self._end()
+        else:
+            super().shut_down()
+
+    def _note_publish(self) -> None:
+        super()._note_publish()
+        if self._broker.alarms.raised and self.on_blocked is not None:
+            self.on_blocked()
+
+    def _drop_channel(self, channel: Channel) -> None:
+        if self.on_return is not None:
+            self.on_return(channel)
+        super()._drop_channel(channel)
+
+    def _release(self) -> None:
+        if self.on_return is not None:
+            for channel in self._channels.values():
+                self.on_return(channel)
+        super()._release()
+
+    # --- the link ---------------------------------------------------------------------------------------------------
 
     def _link_woke(self, direction: Direction) -> None:
         """Learn that there is something to pass on, or that the link has ended."""

@@ -21,13 +21,13 @@ _CONFIRM: Final = Struct(">HHQB")
 class Confirms:
     """The confirms of one channel."""
 
-    __slots__ = ("_channel", "_confirmed", "_refused", "pending", "published")
+    __slots__ = ("_channel", "_refused", "confirmed", "pending", "published")
 
     def __init__(self, channel: int) -> None:
         self._channel = channel
         # The number of the last publish, and of the last one confirmed.
         self.published = 0
-        self._confirmed = 0
+        self.confirmed = 0
         # The numbers of those that were refused since.
         self._refused: list[int] = []
         # Whether the channel is on its connection's list of those with confirms to send.
@@ -52,7 +52,7 @@ class Confirms:
 
     def _frame(self, method: int, last: int) -> bytes:
         """Confirm everything up to a number."""
-        count, self._confirmed = last - self._confirmed, last
+        count, self.confirmed = last - self.confirmed, last
         if not count:
             return b""
         return b"".join(
