@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from types import TracebackType
 from typing import TypeVar
@@ -24,6 +24,7 @@ from amqpy_broker.testing.listening import Listener
 from amqpy_broker.testing.memory_stream import MemoryStream, memory_streams
 from amqpy_broker.testing.running import RUNNING, place_of_caller
 from amqpy_broker.testing.settling import Settling
+from amqpy_broker.testing.strict.strict import Strict, level_named
 
 T = TypeVar("T")
 
@@ -40,6 +41,8 @@ class Broker(PlainBroker, Kit):
     Args:
         profile: the RabbitMQ version to stand in for.
         virtual_time: time stands still for the broker until `clock.advance`.
+        strict: "warn" or "error": judge what clients do, and warn or fail at the end (docs/testing/strict.md).
+        ignore: rules of strict mode that are not asked, by name.
         seed: makes the names that the broker gives out, and all else that is random, repeat.
         host: address to listen on.
         port: port to listen on; 0 is any free one.
@@ -50,6 +53,8 @@ class Broker(PlainBroker, Kit):
         *,
         profile: str = "4.0",
         virtual_time: bool = False,
+        strict: str | None = None,
+        ignore: Iterable[str] = (),
         seed: int | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -69,6 +74,9 @@ class Broker(PlainBroker, Kit):
             memory_watermark_bytes=memory_watermark_bytes,
             seed=seed,
         )
+        self._strict = Strict(self.core, level_named(strict), ignore) if strict is not None else None
+        if self._strict is not None:
+            self._listeners.append(self._strict)
         self.clock = Clock(self)
 
     def _make_server(self, port: int, unix_path: str | None) -> Server:
@@ -97,7 +105,7 @@ class Broker(PlainBroker, Kit):
 
     def inside(self) -> Inside:
         """Return what is inside, for the kit's own parts."""
-        return Inside(self.core, self._server, self._settling, self._listeners)
+        return Inside(self.core, self._server, self._settling, self._listeners, self._strict)
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something between the broker's steps: here that is at once."""
@@ -131,6 +139,9 @@ class Broker(PlainBroker, Kit):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+        # What went wrong first is what is to be seen.
+        if self._strict is not None and error is None:
+            self._strict.tell_at_end()
 
     # --- time -------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from amqpy_broker.server.server import Server
 from amqpy_broker.testing.connection import LinkedConnection
 from amqpy_broker.testing.listening import Listener
 from amqpy_broker.testing.settling import Settling
+from amqpy_broker.testing.strict.strict import Strict
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Inside:
     settling: Settling
     # Who hears connections that begin from now on.
     listeners: list[Listener]
+    # Who judges what clients do, if anybody does.
+    strict: Strict | None
 
     @property
     def connections(self) -> Iterator[LinkedConnection]:

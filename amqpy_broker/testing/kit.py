@@ -5,8 +5,8 @@ Each part is a file of its own; `Kit` puts them together.
 
 from __future__ import annotations
 
-from amqpy_broker.testing.in_broker import InBroker
+from amqpy_broker.testing.strict.findings import Findings
 
 
-class Kit(InBroker):
+class Kit(Findings):
     """What a test can know of a broker, and do to it."""

@@ -51,6 +51,10 @@ class BrokerThread(Kit):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        strict = self._started().inside().strict
+        # What went wrong first is what is to be seen.
+        if strict is not None and error is None:
+            strict.tell_at_end()
 
     def start(self) -> None:
         """Start; on return clients can connect.
