@@ -23,7 +23,7 @@ from amqpy_broker.testing.settling import Settling
 
 T = TypeVar("T")
 
-# Clients of a broker in a thread are in other threads: how long they must be quiet to count as having nothing to do.
+# How long clients must be quiet to count as having nothing to do: they are in other threads.
 QUIET_S: Final = 0.02
 
 
@@ -34,10 +34,13 @@ class BrokerThread(Kit):
             connection = pika.BlockingConnection(pika.URLParameters(broker.url))
 
     It takes what `Broker` takes, and has all that `Broker` has; what is awaited there blocks here.
+
+    Args:
+        quiet_s: how long clients, which are in other threads, must be quiet to count as having nothing to do.
     """
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - Broker's own, which checks them
-        self._options = options
+    def __init__(self, *, quiet_s: float = QUIET_S, **options: Any) -> None:  # noqa: ANN401 - Broker's, which checks them
+        self._options = {"settling": Settling(quiet_s), **options}
         self._running: AbstractContextManager[BlockingPortal] | None = None
         self._portal: BlockingPortal | None = None
         self._broker: Broker | None = None
@@ -68,7 +71,7 @@ class BrokerThread(Kit):
         running = start_blocking_portal("asyncio", name="amqpy-broker")
         portal = running.__enter__()
         try:
-            self._broker = portal.call(partial(Broker, settling=Settling(QUIET_S), **self._options))
+            self._broker = portal.call(partial(Broker, **self._options))
             self._thread = portal.call(threading.get_ident)
             self._broker.started_at, self._broker.stop_from_outside = place_of_caller(), self.stop
             portal.call(self._broker.start)

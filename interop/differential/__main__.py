@@ -22,6 +22,7 @@ from interop.differential.compare import Comparison, compare, read_deviations, s
 from interop.differential.pending import read_pending
 from interop.differential.player import Player, Transcripts
 from interop.differential.scenario import Scenario, chosen_scenarios
+from interop.differential.virtual import play_in_virtual_time
 from interop.peers import amqpy, rabbitmq
 from interop.peers.peer import PeerFailedError
 
@@ -67,6 +68,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--record", action="store_true", help="write the transcripts of a live RabbitMQ to golden/")
     parser.add_argument("--url", help="play against this broker instead of starting ours")
     parser.add_argument("--rabbitmq-url", metavar="URL", help="this RabbitMQ, already running, instead of starting one")
+    parser.add_argument(
+        "--real-time", action="store_true", help="run our broker as a process that waits as RabbitMQ does"
+    )
     parser.add_argument("--generated", type=int, default=0, metavar="N", help="play N generated conversations")
     parser.add_argument("--seed", type=int, help="repeat a run of --generated")
     parser.add_argument("--list", action="store_true", help="name the scenarios and do nothing")
@@ -92,6 +96,13 @@ def _player_of_ours(arguments: argparse.Namespace) -> Iterator[Player]:
             yield from _player(peer.url)
 
 
+def _play_ours(arguments: argparse.Namespace, scenarios: list[Scenario]) -> Transcripts:
+    if arguments.url or arguments.real_time:
+        with _player_of_ours(arguments) as player:
+            return player.play_all(scenarios)
+    return play_in_virtual_time(arguments.profile, scenarios)
+
+
 def _player(url: str) -> Iterator[Player]:
     player = Player(url)
     try:
@@ -109,8 +120,7 @@ def _compare(arguments: argparse.Namespace, scenarios: list[Scenario]) -> int:
     else:
         with _player_of_rabbitmq(arguments) as player:
             theirs = player.play_all(scenarios)
-    with _player_of_ours(arguments) as player:
-        ours = player.play_all(scenarios)
+    ours = _play_ours(arguments, scenarios)
     if arguments.show:
         for name, lines in ours.items():
             print("\n".join([f"== {name}", *lines, ""]))

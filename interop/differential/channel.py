@@ -6,11 +6,11 @@ exception: a broker may acknowledge one by one or many at once, so they are gath
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import Protocol
 
 from interop.differential import wire
+from interop.differential.pace import Pace
 from interop.differential.tables import Value
 from interop.differential.transcript import Transcript, show_body, show_raw, show_received, show_sent
 from interop.differential.wire import FRAME_BODY, FRAME_HEADER, FRAME_METHOD, Method
@@ -47,6 +47,9 @@ class Link(Protocol):
     def raw_seen(self, data: bytes, remark: str = "") -> None: ...
 
     def frame(self, kind: int, channel: int, payload: bytes) -> None: ...
+
+    @property
+    def pace(self) -> Pace: ...
 
     def read_one(self, deadline: float) -> bool: ...
 
@@ -227,20 +230,20 @@ class Channel:
             seen = None if reply is None else (reply["message_count"], reply["consumer_count"])
             if seen is None or _is_settled(seen, ready, consumers):
                 return
-            if time.monotonic() > deadline:
+            if self.connection.pace.now_s() > deadline:
                 self._write(f"! {queue} has {seen[0]} ready messages and {seen[1]} consumers")
                 return
-            time.sleep(0.002)
+            self.connection.pace.pass_s(0.002)
 
     def await_gone(self, queue: str) -> None:
         """Wait until a queue does not exist any more, unseen."""
         deadline = self._deadline()
-        while time.monotonic() < deadline and not self.connection.is_closed:
+        while self.connection.pace.now_s() < deadline and not self.connection.is_closed:
             probe = self.connection.probe_channel()
             probe.is_quiet = True
             if probe.call_unseen("queue.declare", queue=queue, passive=True) is None and probe.close_code == 404:
                 return
-            time.sleep(0.01)
+            self.connection.pace.pass_s(0.01)
         self._write(f"! {queue} is still there")
 
     def ask(self, queue: str) -> None:
@@ -326,7 +329,7 @@ class Channel:
         self.connection.transcript.add(who, text[0], text[2:])
 
     def _deadline(self) -> float:
-        return time.monotonic() + PATIENCE_S
+        return self.connection.pace.now_s() + PATIENCE_S
 
 
 def _reply_names(name: str) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-import time
 
 from interop.differential import wire
 from interop.differential.channel import PATIENCE_S, PROBE_CHANNEL, Channel
+from interop.differential.pace import Pace, RealTime
 from interop.differential.transcript import Transcript, show_received
 from interop.differential.wire import FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, Method
 
@@ -32,8 +32,9 @@ CAPABILITIES = {
 class Connection:
     """A TCP connection, from bare socket to open AMQP connection."""
 
-    def __init__(self, label: str, address: tuple[str, int], transcript: Transcript) -> None:
+    def __init__(self, label: str, address: tuple[str, int], transcript: Transcript, pace: Pace | None = None) -> None:
         self.label = label
+        self.pace = pace or RealTime()
         self.transcript = transcript
         self.socket = socket.create_connection(address, timeout=PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -157,13 +158,13 @@ class Connection:
 
     def await_close_method(self) -> None:
         """Wait for connection.close, when the scenario itself will answer it."""
-        deadline = time.monotonic() + CLOSE_PATIENCE_S
+        deadline = self.pace.now_s() + CLOSE_PATIENCE_S
         while not self.saw_close and not self.is_closed and self.read_one(deadline):
             pass
 
     def await_closed(self) -> None:
         """Write down everything until the server closes the socket."""
-        deadline = time.monotonic() + CLOSE_PATIENCE_S
+        deadline = self.pace.now_s() + CLOSE_PATIENCE_S
         while not self.is_closed and self.read_one(deadline):
             for channel in list(self.channels.values()):
                 channel.record_inbox()
@@ -210,7 +211,7 @@ class Connection:
         if not self.answers_close:
             return
         self.raw(wire.frame(FRAME_METHOD, 0, wire.method_payload("connection.close-ok")))
-        deadline = time.monotonic() + CLOSE_PATIENCE_S
+        deadline = self.pace.now_s() + CLOSE_PATIENCE_S
         try:
             while (found := self._read_frame(deadline)) is not None:
                 self.transcript.add(self.label, "<", f"frame type {found[0]} after connection.close")
@@ -255,11 +256,15 @@ class Connection:
     def _fill(self, size: int, deadline: float) -> bool:
         """Read until the buffer has so many bytes; false at the end of the stream."""
         while len(self._buffer) < size:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
+            patience_s = self.pace.patience_s(deadline)
+            if patience_s <= 0:
                 raise TimeoutError
-            self.socket.settimeout(remaining)
-            data = self.socket.recv(262144)
+            self.socket.settimeout(patience_s)
+            try:
+                data = self.socket.recv(262144)
+            except TimeoutError:
+                self.pace.nothing_came()
+                continue
             if not data:
                 return False
             self._buffer += data

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from interop.differential.channel import Channel
 from interop.differential.client import Connection
+from interop.differential.pace import Pace
 from interop.differential.scenario import Scenario, Stage
 from interop.differential.transcript import Transcript
 from interop.peers.peer import PeerFailedError
@@ -26,7 +27,8 @@ Transcripts = dict[str, list[str]]
 class Player:
     """Plays scenarios against the broker behind an amqp:// URL."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pace: Pace | None = None) -> None:
+        self._pace = pace
         parts = urlsplit(url)
         self.address = (parts.hostname or "127.0.0.1", parts.port or 5672)
         self._janitor = local()
@@ -47,7 +49,7 @@ class Player:
 
     def play(self, scenario: Scenario) -> list[str]:
         """Play one scenario from a clean state and leave a clean state."""
-        stage = Stage(scenario.name, self.address, self._delete)
+        stage = Stage(scenario.name, self.address, self._delete, self._pace)
         try:
             scenario.play(stage)
             stage.finish()

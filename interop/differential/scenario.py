@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any
 
 from interop.differential.channel import PROBE_CHANNEL, Channel
 from interop.differential.client import Connection
+from interop.differential.pace import Pace, RealTime
 from interop.differential.transcript import Transcript
 from interop.differential.wire import Method
 
@@ -31,8 +31,15 @@ from interop.differential.wire import Method
 class Stage:
     """The broker's address, the transcript, and names that no other scenario uses."""
 
-    def __init__(self, scenario_name: str, address: tuple[str, int], clean: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        scenario_name: str,
+        address: tuple[str, int],
+        clean: Callable[[str, str], None],
+        pace: Pace | None = None,
+    ) -> None:
         self.address = address
+        self.pace = pace or RealTime()
         self.transcript = Transcript()
         self.names: list[tuple[str, str]] = []
         self.connections: list[Connection] = []
@@ -56,7 +63,7 @@ class Stage:
     def socket(self) -> Connection:
         """Connect a bare socket."""
         label = chr(ord("A") + len(self.connections))
-        connection = Connection(label, self.address, self.transcript)
+        connection = Connection(label, self.address, self.transcript, self.pace)
         self.connections.append(connection)
         return connection
 
@@ -107,7 +114,7 @@ class Stage:
     def wait(self, milliseconds: int) -> None:
         """Let time pass, for what expires."""
         self.transcript.pause(milliseconds)
-        time.sleep(milliseconds / 1000)
+        self.pace.pass_s(milliseconds / 1000)
 
     def finish(self) -> None:
         """Write down what else arrived on every connection that is still open."""

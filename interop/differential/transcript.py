@@ -23,7 +23,7 @@ _REPLY_TO = b"amq.rabbitmq.reply-to.g"
 # A death's time as a table has it, its key, type and seconds; in bytes, and as it is shown.
 _DEATH_TIME = re.compile("(" + b"\x04timeT".hex() + ")([0-9a-f]{16})")
 _SHOWN_DEATH_TIME = re.compile(r"(\btime=T:)(\d+)")
-NOW_S = 30
+NOW_S = 3600
 _PROCESS = re.compile(r"<\d+\.\d+\.\d+>")
 _UNSPECIFIC = ("cluster_name", "copyright", "information", "platform")
 

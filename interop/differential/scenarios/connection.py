@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from interop.differential import wire
@@ -158,7 +157,7 @@ def an_error_of_the_connection_drops_what_was_sent_after_it(s: Stage) -> None:
 def the_server_sends_heartbeats(s: Stage) -> None:
     connection = s.connection(heartbeat=1)
     connection.shows_heartbeats = True
-    deadline = time.monotonic() + 3
+    deadline = s.pace.now_s() + 3
     while not connection.is_closed and len(connection.transcript.lines) < 2 and connection.read_one(deadline):
         pass
     connection.drop()
@@ -174,7 +173,7 @@ def a_silent_client_is_cut_off_after_two_intervals(s: Stage) -> None:
 def traffic_counts_as_heartbeat(s: Stage) -> None:
     a = s.channel(heartbeat=1)
     for _ in range(8):
-        time.sleep(0.4)
+        s.pace.pass_s(0.4)
         a.barrier()
     a.call("basic.qos")
 
@@ -182,7 +181,7 @@ def traffic_counts_as_heartbeat(s: Stage) -> None:
 @scenario
 def a_client_without_heartbeat_may_be_silent(s: Stage) -> None:
     a = s.channel(heartbeat=0)
-    time.sleep(2.5)
+    s.pace.pass_s(2.5)
     a.call("basic.qos")
 
 
