@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -78,6 +78,10 @@ class Users:
         """Remove a user, if there is one of that name."""
         if self._by_name.pop(name, None) is not None:
             self.on_remove(name)
+
+    def __iter__(self) -> Iterator[User]:
+        """Show all users."""
+        return iter(tuple(self._by_name.values()))
 
     def find(self, name: str) -> User | None:
         """Find a user by name."""

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
 from amqpy_broker.core.exchanges.bindings import Binding, Destination, identity
@@ -40,6 +40,14 @@ class Surroundings(Protocol):
             AmqpError: there is none of that name.
         """
         ...
+
+
+class KeptByExchange(NamedTuple):
+    """A message that an exchange keeps."""
+
+    message: Message
+    # When it is sent on, in the clock's seconds; infinity for never.
+    due_s: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,14 @@ class Exchange(Destination):
 
     def close(self) -> None:
         """End as an exchange that is deleted."""
+
+    @property
+    def kept(self) -> tuple[KeptByExchange, ...]:
+        """The messages that the exchange keeps, for snapshots."""
+        return ()
+
+    def refill(self, kept: Iterable[KeptByExchange]) -> None:
+        """Keep these messages, and no others."""
 
     @property
     def memory_bytes(self) -> int:

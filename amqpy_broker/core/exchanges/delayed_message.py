@@ -10,13 +10,13 @@ There is one timer for an exchange, whatever waits in it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
 from typing import ClassVar, Final, NamedTuple
 
 from amqpy_broker.core.arguments import INTEGER_KINDS, Arguments, argument
 from amqpy_broker.core.errors import PreconditionFailed
-from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties, Matched
+from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties, KeptByExchange, Matched
 from amqpy_broker.core.exchanges.bindings import Binding
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
@@ -30,6 +30,7 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,20}")
 # A key in the heap is when and which in one integer: microseconds of the clock, then the number of the message.
 _NUMBER_BITS: Final = 48
 _NUMBER_END: Final = 1 << _NUMBER_BITS
+_NEVER: Final = float("inf")
 # Entries of cancelled messages that may stay in the heap, beside as many as there are messages.
 _CANCELLED_MAX: Final = 1024
 
@@ -136,6 +137,23 @@ class DelayedMessageExchange(Exchange):
         self._memory_bytes = 0
         self._inner.close()
 
+    @property
+    def kept(self) -> tuple[KeptByExchange, ...]:
+        """What waits, in the order it is due, and then what the other type keeps."""
+        waiting = (KeptByExchange(self._waiting[key], _due_s(key)) for key in sorted(self._waiting))
+        return (*waiting, *self._inner.kept)
+
+    def refill(self, kept: Iterable[KeptByExchange]) -> None:
+        """Let these messages wait, and no others."""
+        self.close()
+        of_inner = []
+        for message, due_s in kept:
+            if due_s == _NEVER:
+                of_inner.append(KeptByExchange(message))
+            else:
+                self._keep_until(message, round(due_s * 1_000_000))
+        self._inner.refill(of_inner)
+
     def _index(self, binding: Binding) -> None:
         self._inner.add_binding(binding)
 
@@ -145,7 +163,9 @@ class DelayedMessageExchange(Exchange):
     # --- steps ------------------------------------------------------------------------------------------------------
 
     def _keep(self, message: Message, delay_ms: int) -> None:
-        due_us = round(self._around.timers.now_s * 1_000_000) + delay_ms * 1000
+        self._keep_until(message, round(self._around.timers.now_s * 1_000_000) + delay_ms * 1000)
+
+    def _keep_until(self, message: Message, due_us: int) -> None:
         key = due_us << _NUMBER_BITS | self._next_number
         self._next_number = (self._next_number + 1) % _NUMBER_END
         self._waiting[key] = message

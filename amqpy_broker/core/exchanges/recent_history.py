@@ -4,13 +4,13 @@ See https://github.com/rabbitmq/rabbitmq-server/tree/main/deps/rabbitmq_recent_h
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final
 
 from amqpy_broker.core.arguments import Argument, Kind, term
 from amqpy_broker.core.erlang_terms import format_p
 from amqpy_broker.core.errors import InternalError, InternalRefusal, PreconditionFailed
-from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties, Matched
+from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties, KeptByExchange, Matched
 from amqpy_broker.core.exchanges.bindings import Binding
 from amqpy_broker.core.exchanges.fanout import FanoutExchange
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
@@ -92,6 +92,17 @@ class RecentHistoryExchange(FanoutExchange):
         """Forget the history."""
         self._history.clear()
         self._memory_bytes = 0
+
+    @property
+    def kept(self) -> tuple[KeptByExchange, ...]:
+        """The history, oldest first."""
+        return tuple(map(KeptByExchange, self._history))
+
+    def refill(self, kept: Iterable[KeptByExchange]) -> None:
+        """Have this history."""
+        RecentHistoryExchange.close(self)
+        for message, _ in kept:
+            self._keep(message)
 
     def _keep(self, message: Message) -> None:
         history = self._history

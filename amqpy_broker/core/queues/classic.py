@@ -21,6 +21,7 @@ from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, Queue, QueuedMessage, Reason, Surroundings
 from amqpy_broker.core.queues.browse import Browser, browses
+from amqpy_broker.core.queues.contents import Contents, Kept
 from amqpy_broker.core.queues.deduplication import Deduplication
 from amqpy_broker.core.queues.paged import PagedReady
 from amqpy_broker.core.queues.properties import QueueProperties
@@ -251,6 +252,85 @@ class ClassicQueue(Queue):
     def left_memory(self, memory_bytes: int) -> None:
         """Learn that messages hold less memory than they did."""
         self._bytes -= memory_bytes
+
+    # --- snapshots --------------------------------------------------------------------------------------------------
+
+    def contents(self, unacked: Iterable[QueuedMessage]) -> Contents:
+        """Take down what it holds. What is handed out, which others know, counts as ready again."""
+        messages = [self._kept(queued, came_back=came_back) for queued, came_back in self._ready.listed()]
+        if self._retry is not None:
+            messages += [self._kept(queued, came_back=True, due_s=due_s) for queued, due_s in self._retry.held()]
+        for queued in sorted(unacked):
+            messages.append(self._kept(queued, came_back=True)._replace(redelivered=True))
+        seen = {} if self._deduplication is None else self._deduplication.keys
+        return Contents(tuple(messages), self._next_position, seen)
+
+    def _kept(self, queued: QueuedMessage, *, came_back: bool, due_s: float = _NEVER) -> Kept:
+        return Kept(
+            queued.message,
+            queued.position,
+            queued.redelivered,
+            came_back,
+            queued.expires_at_s,
+            queued.delivery_count,
+            0,
+            due_s,
+        )
+
+    def refill(self, contents: Contents, shift_s: float = 0.0) -> None:
+        """Hold these messages, and nothing else; times move by so much. Nobody gets anything before `go_on`.
+
+        What is handed out is forgotten: whoever has it must not settle it here.
+        """
+        self._empty()
+        self._deaths = []
+        # All of them, before one is put anywhere: they may know each other.
+        placed = [(self._place_again(kept, shift_s), kept) for kept in contents.messages]
+        self._next_position = max(self._next_position, contents.last_position)
+        for queued, kept in placed:
+            if kept.due_s != _NEVER and self._retry is not None:
+                self._retry.hold_until(queued, kept.due_s + shift_s)
+            elif kept.came_back:
+                self._put_back(queued)
+            else:
+                self._ready.append(queued)
+                if self.settings.max_length_bytes is not None:
+                    self._ready_body_bytes += queued.message.body_size
+        if self._deduplication is not None:
+            self._deduplication.put_back(contents.seen, shift_s)
+
+    def go_on(self) -> None:
+        """Hand out what there is, after `refill`; what has expired dies."""
+        self.used()
+        self._dispatch()
+        if self._expiry is not None:
+            self._drop_expired()
+        self._tell_deaths()
+
+    def _empty(self) -> None:
+        """Forget all messages, those that are handed out, too."""
+        for _ in chain(self._ready.drain(), () if self._retry is None else self._retry.drain()):
+            pass
+        self._bytes = self._ready_body_bytes = self._unacked_count = 0
+
+    def _place_again(self, kept: Kept, shift_s: float) -> QueuedMessage:
+        """Give a message its place again, and what is known of it."""
+        next_position, self._next_position = self._next_position, kept.position - 1
+        if kept.expires_at_s != _NEVER:
+            self._expire_by_timer()
+        if kept.expires_at_s == _NEVER and self._retry is None:
+            queued = self._place(kept.message)
+        else:
+            queued = self._place_expiring(kept.message, kept.expires_at_s + shift_s)
+        self._next_position = next_position
+        queued.redelivered = kept.redelivered
+        self._recall(queued, kept)
+        return queued
+
+    def _recall(self, queued: QueuedMessage, kept: Kept) -> None:
+        """Know again how often a message came back."""
+        if isinstance(queued, RetriedMessage):
+            queued.delivery_count = kept.delivery_count
 
     # --- consumers --------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ Rule 3: what a queue refuses was not seen: whoever sends it again is no duplicat
 Rule 4: a dead letter that returns to a queue it died in is no duplicate either: it comes from the broker.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from amqpy_broker.core.arguments import INTEGER_KINDS
@@ -53,6 +54,15 @@ class Deduplication:
         key = header_key(message, self._settings.header)
         if key is not None:
             self._expiries_s.pop(key, None)
+
+    @property
+    def keys(self) -> Mapping[bytes, float]:
+        """What is remembered, the oldest first, and when each is forgotten."""
+        return dict(self._expiries_s)
+
+    def put_back(self, keys: Mapping[bytes, float], shift_s: float) -> None:
+        """Remember what was remembered once, and nothing else; times move by so much."""
+        self._expiries_s = {key: expiry_s + shift_s for key, expiry_s in keys.items()}
 
     def _remember(self, key: bytes, expiry_s: float) -> None:
         expiries_s = self._expiries_s

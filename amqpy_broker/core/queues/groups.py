@@ -188,6 +188,11 @@ class GroupedQueue(ClassicQueue):
         self._grouped.owner_left(consumer)
         self._dispatch()
 
+    def _empty(self) -> None:
+        super()._empty()
+        self._groups = WeakValueDictionary()
+        self._recent = {}
+
     def _let_go(self, queued: QueuedMessage) -> bool:
         """Learn that a message is no longer worked on; say whether its group waited for that."""
         assert isinstance(queued, GroupedMessage)

@@ -6,7 +6,7 @@ Rule 2: one that comes back is dropped if a newer one with its key was published
 Rule 3: messages without the key are as in any queue.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -14,6 +14,7 @@ from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import Queue, QueuedMessage, Surroundings
 from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.contents import Contents, Kept
 from amqpy_broker.core.queues.keys import header_key
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.ready import Ready
@@ -80,6 +81,10 @@ class LastValueReady(Ready):
         """Show what leaves after a message."""
         return self._inner.after(last)
 
+    def listed(self) -> Iterator[tuple[QueuedMessage, bool]]:
+        """Show everything, and how to put it back."""
+        return self._inner.listed()
+
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
         for queued in self._inner.drain():
@@ -105,6 +110,20 @@ class LastValueQueue(ClassicQueue):
         super().__init__(properties, around)
         self._values: WeakValueDictionary[bytes, Value] = WeakValueDictionary()
         self._ready = LastValueReady(self._ready)
+
+    def contents(self, unacked: Iterable[QueuedMessage]) -> Contents:
+        """Take down what it holds; what would be dropped if it came back is not in it."""
+        return super().contents(queued for queued in unacked if not _is_outdated(queued))
+
+    def _empty(self) -> None:
+        super()._empty()
+        self._values = WeakValueDictionary()
+
+    def _recall(self, queued: QueuedMessage, kept: Kept) -> None:
+        super()._recall(queued, kept)
+        assert isinstance(queued, KeyedMessage)
+        if queued.value is not None:
+            queued.value.newest_position = max(queued.value.newest_position, queued.position)
 
     def _place(self, message: Message) -> QueuedMessage:
         return self._place_expiring(message, _NEVER)
@@ -151,8 +170,13 @@ class LastValueQueue(ClassicQueue):
             self._drop_expired()
 
     def _put_back(self, queued: QueuedMessage) -> None:
-        assert isinstance(queued, KeyedMessage)
-        if queued.value is not None and queued.position < queued.value.newest_position:
+        if _is_outdated(queued):
             self._drop(queued)
             return
         super()._put_back(queued)
+
+
+def _is_outdated(queued: QueuedMessage) -> bool:
+    """Say whether a newer message with its key was published since it was handed out."""
+    assert isinstance(queued, KeyedMessage)
+    return queued.value is not None and queued.position < queued.value.newest_position

@@ -20,6 +20,7 @@ from amqpy_broker.core.message import Message
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, QueuedMessage, Reason, Surroundings
 from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.contents import Kept
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.ready import PriorityReady, Ready, ReturnsFirst, ReturnsLast, TwoLevelReady
 
@@ -123,6 +124,17 @@ class QuorumQueue(ClassicQueue):
         """Refuse a prefetch count that is shared by the channel's consumers."""
         if global_prefetch:
             raise NotImplementedByBroker(f"{self} does not support global qos")
+
+    def _recall(self, queued: QueuedMessage, kept: Kept) -> None:
+        assert isinstance(queued, CountedMessage)
+        queued.delivery_count, queued.acquired_count = kept.delivery_count, kept.acquired_count
+        if queued.acquired_count:
+            self._tell(queued)
+
+    def _kept(self, queued: QueuedMessage, *, came_back: bool, due_s: float = _NEVER) -> Kept:
+        assert isinstance(queued, CountedMessage)
+        kept = super()._kept(queued, came_back=came_back, due_s=due_s)
+        return kept._replace(message=queued.original, acquired_count=queued.acquired_count)
 
     def _place(self, message: Message) -> QueuedMessage:
         return self._place_expiring(message, _NEVER)

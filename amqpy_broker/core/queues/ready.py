@@ -45,6 +45,10 @@ class Ready(ABC):
     def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
         """Show what leaves after a message, ready or not; everything for None."""
 
+    def listed(self) -> Iterator[tuple[QueuedMessage, bool]]:
+        """Show everything, and whether to `put_back` or to `append` it, in this order, to have the same again."""
+        return ((queued, queued.redelivered) for queued in self.after(None))
+
     @abstractmethod
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
@@ -96,6 +100,11 @@ class FifoReady(Ready):
         position = 0 if last is None else last.position
         yield from sorted(queued for queued in self._returned if queued.position > position)
         yield from islice(self._fresh, bisect_right(self._fresh, position, key=_position), None)
+
+    def listed(self) -> Iterator[tuple[QueuedMessage, bool]]:
+        """Show everything, and how to put it back."""
+        yield from ((queued, True) for queued in sorted(self._returned))
+        yield from ((queued, False) for queued in self._fresh)
 
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
@@ -156,6 +165,11 @@ class PriorityReady(Ready):
         for level in reversed(self._levels[:lower]):
             yield from level.after(None)
 
+    def listed(self) -> Iterator[tuple[QueuedMessage, bool]]:
+        """Show everything, and how to put it back."""
+        for level in self._levels:
+            yield from level.listed()
+
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
         while (queued := self.pop()) is not None:
@@ -211,6 +225,11 @@ class TwoLevelReady(Ready):
             last = None
         yield from self._normal.after(last)
 
+    def listed(self) -> Iterator[tuple[QueuedMessage, bool]]:
+        """Show everything, and how to put it back."""
+        yield from self._high.listed()
+        yield from self._normal.listed()
+
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
         while (queued := self.pop()) is not None:
@@ -265,6 +284,11 @@ class ReturnsFirst(Ready):
             yield from sorted(queued for queued in self._returned if queued.position > position)
             last = None
         yield from self._fresh.after(last)
+
+    def listed(self) -> Iterator[tuple[QueuedMessage, bool]]:
+        """Show everything, and how to put it back."""
+        yield from ((queued, True) for queued in self._returned)
+        yield from self._fresh.listed()
 
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""

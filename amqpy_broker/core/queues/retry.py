@@ -57,9 +57,17 @@ class Retry:
         if self._settings.type is (RetryType.RETURNED if failed else RetryType.FAILED):
             return False
         due_s = min(self._timers.now_s + self.delay_ms(queued.delivery_count) / 1000, queued.expires_at_s)
+        self.hold_until(queued, due_s)
+        return True
+
+    def hold_until(self, queued: QueuedMessage, due_s: float) -> None:
+        """Keep a message until a time of the clock."""
         heappush(self._held, (due_s, queued.position, queued))
         self._arm()
-        return True
+
+    def held(self) -> list[tuple[QueuedMessage, float]]:
+        """Show what waits, and when each is ready, the first due first."""
+        return [(queued, due_s) for due_s, _, queued in sorted(self._held, key=lambda entry: entry[:2])]
 
     def delay_ms(self, delivery_count: int) -> int:
         """Say how long a message waits that came back so often."""
