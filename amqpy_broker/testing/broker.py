@@ -63,9 +63,9 @@ class Broker(PlainBroker, Kit):
     ) -> None:
         self._settling = settling or Settling()
         self._listeners: list[Listener] = []
-        # Where it was started, and how it is stopped from outside, if that can be done: for complaints.
+        # What users see of it, and where it was started: for complaints.
+        self.facade: Kit = self
         self.started_at = ""
-        self.stop_from_outside: Callable[[], None] | None = None
         super().__init__(
             host=host,
             port=port,
@@ -119,16 +119,16 @@ class Broker(PlainBroker, Kit):
             RuntimeError: it was started before.
         """
         if self._started is None:
-            RUNNING.add(self, self.started_at or place_of_caller(), self.stop_from_outside)
+            RUNNING.add(self.facade, self.started_at or place_of_caller())
         try:
             await super().start()
         except OSError:
-            RUNNING.remove(self)
+            RUNNING.remove(self.facade)
             raise
 
     async def stop(self) -> None:
         """Close all connections with CONNECTION_FORCED, and stop listening. Stopping twice is fine."""
-        RUNNING.remove(self)
+        RUNNING.remove(self.facade)
         await super().stop()
 
     async def __aenter__(self) -> Broker:

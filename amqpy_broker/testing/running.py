@@ -6,7 +6,7 @@ This imports nothing: it is looked at in every run of pytest, whether there are 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -16,11 +16,10 @@ _BETWEEN: Final = ("amqpy_broker", "contextlib", "anyio", "asyncio", "trio")
 
 @dataclass(frozen=True, slots=True)
 class RunningBroker:
-    """A broker, and where it was started. `stop` ends it from outside, if that can be done."""
+    """A broker, and where it was started."""
 
     broker: object
     place: str
-    stop: Callable[[], None] | None
 
 
 class Watcher(Protocol):
@@ -53,9 +52,9 @@ class Running:
         """Tell somebody no more."""
         self._watchers.remove(watcher)
 
-    def add(self, broker: object, place: str, stop: Callable[[], None] | None = None) -> None:
+    def add(self, broker: object, place: str) -> None:
         """Learn of a broker that is about to listen."""
-        running = self._brokers[broker] = RunningBroker(broker, place, stop)
+        running = self._brokers[broker] = RunningBroker(broker, place)
         for watcher in tuple(self._watchers):
             watcher.starting(running)
 

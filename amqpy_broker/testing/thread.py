@@ -73,7 +73,7 @@ class BrokerThread(Kit):
         try:
             self._broker = portal.call(partial(Broker, **self._options))
             self._thread = portal.call(threading.get_ident)
-            self._broker.started_at, self._broker.stop_from_outside = place_of_caller(), self.stop
+            self._broker.facade, self._broker.started_at = self, place_of_caller()
             portal.call(self._broker.start)
         except BaseException:
             self._broker = None
