@@ -456,4 +456,6 @@ class Channel:
             for settlement in self.transaction.settlements:
                 self.deliveries.put_back(settlement.deliveries)
             self.transaction.clear()
+        # What waits for the journal finds nobody to be told.
+        self.confirms = self.transaction = None
         self.deliveries.requeue_all()

@@ -69,6 +69,7 @@ from amqpy_broker.protocols.amqp091.heartbeats import Heartbeats
 from amqpy_broker.protocols.amqp091.input import Input
 from amqpy_broker.protocols.amqp091.methods import HANDLERS, basic
 from amqpy_broker.protocols.amqp091.output import Output
+from amqpy_broker.protocols.amqp091.promises import Promises
 from amqpy_broker.protocols.amqp091.publishes import Publish
 from amqpy_broker.protocols.amqp091.repeats import Repeat
 from amqpy_broker.protocols.amqp091.replies import channel_close, connection_close
@@ -137,6 +138,7 @@ class Connection:
         self._last_header: ContentHeader | None = None
         self._repeat: Repeat | None = None
         self._input = Input()
+        self._promises = None if broker.journal is None else Promises(broker.journal)
         self._timeouts = ConsumerTimeouts(self, broker.timers, broker.consumer_timeout_ms)
         # Frames of the handshake are small; it ends with what was negotiated.
         # RabbitMQ lets a payload be as large as a frame may be, and so takes frames that are 8 octets too large.
@@ -182,6 +184,8 @@ class Connection:
 
     def _go_on(self) -> None:
         self.paused = False
+        if self._promises is not None:
+            self._promises.begin_read()
         while not self.paused and (buffer := self._input.next()) is not None:
             self._act_on(*buffer)
         self._send_confirms()
@@ -591,7 +595,7 @@ class Connection:
     def _drop_channel(self, channel: Channel) -> None:
         del self._channels[channel.number]
         self._repeat = self._last_publish = None
-        channel.send_confirms()
+        self._send_last_confirms(channel)
         self._remove_consumers(channel)
         channel.release()
         if self._broker.events.wanted:
@@ -636,10 +640,18 @@ class Connection:
 
     def _send_confirms(self) -> None:
         session = self._session
-        if session is not None and session.confirming:
+        if session is None or not session.confirming:
+            return
+        if self._promises is not None:
+            self._promises.end_read(session.confirming)
+        else:
             for channel in session.confirming:
                 channel.send_confirms()
-            session.confirming.clear()
+        session.confirming.clear()
+
+    def _send_last_confirms(self, channel: Channel) -> None:
+        if self._promises is None or self._promises.may_confirm(channel):
+            channel.send_confirms()
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -706,7 +718,7 @@ class Connection:
         self._repeat = None
         self._closing_channels.clear()
         for channel in channels:
-            channel.send_confirms()
+            self._send_last_confirms(channel)
             self._remove_consumers(channel)
         for channel in channels:
             channel.release()

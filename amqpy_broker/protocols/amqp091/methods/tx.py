@@ -1,5 +1,6 @@
 """The class `tx`."""
 
+from functools import partial
 from typing import Final
 
 from pamqp import commands
@@ -26,13 +27,22 @@ def commit(channel: Channel, method: Method) -> None:
     publishes, settlements = list(transaction.publishes), list(transaction.settlements)
     transaction.clear()
     lost = [_publish(channel, publish) for publish in publishes].count(False)
-    if not lost:
+    journal = channel.session.broker.journal
+    if not lost and (journal is None or not (publishes or settlements)):
         # The answer comes before what the acknowledgements bring.
         channel.reply(commands.Tx.CommitOk)
     for settlement in settlements:
         channel.deliveries.apply(settlement.deliveries, settlement.fate)
     if lost:
         raise PreconditionFailed("partial tx completion")
+    if journal is not None and (publishes or settlements):
+        journal.when_synced(partial(_tell_committed, channel))
+
+
+def _tell_committed(channel: Channel) -> None:
+    """Answer, now that the transaction is durable; unless the channel has ended since."""
+    if channel.transaction is not None:
+        channel.reply(commands.Tx.CommitOk)
 
 
 def _publish(channel: Channel, pending: PendingPublish) -> bool:
