@@ -1,40 +1,24 @@
 """`amqpy-broker` serves, `amqpy-broker run -- COMMAND` serves one command."""
 
-import errno
-import gc
-import importlib.util
 import logging
-import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import anyio
 import click
-from anyio.abc import Process
 
-from amqpy_broker.cli.group import LAZY_COMMANDS, CommandGroup, fail
+from amqpy_broker.cli.group import LAZY_COMMANDS, CommandGroup
+from amqpy_broker.cli.running import LOOPS, run_loop, serve, serve_command
 from amqpy_broker.config import Config, ConfigError, load_config, parse_size
 from amqpy_broker.core.profile import DEFAULT_PROFILE, PROFILES
 from amqpy_broker.server.broker import DEFAULT_HOST, Broker
 from amqpy_broker.version import VERSION
 
-logger = logging.getLogger(__name__)
-
 DEFAULT_PORT: Final = 5672
-# What programs in many languages look at to find their broker.
-URL_VARIABLES: Final = ("AMQP_URL", "RABBITMQ_URL", "CELERY_BROKER_URL")
-_SIGNALLED: Final = 128
-# What shells answer to a command that is there but cannot be run, and to one that is not there.
-_NOT_EXECUTABLE: Final = 126
-_NOT_FOUND: Final = 127
-_LOOPS: Final = ("auto", "uvloop", "asyncio", "trio")
+READY: Final = f"amqpy-broker {VERSION} ready at {{url}}"
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-# Collecting the youngest objects every 700 allocations costs a broker 10 % and finds nothing: a message is no cycle.
-_GC_THRESHOLDS: Final = (50_000, 20, 50)
 
 
 def _load_config(context: click.Context, _parameter: click.Parameter, path: Path | None) -> Config:
@@ -71,7 +55,7 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
 @click.option("--trace", is_flag=True, help="Copy all messages to the exchange amq.rabbitmq.trace.")
 @click.option("--events", is_flag=True, help="Publish what happens to the exchange amq.rabbitmq.event.")
 @click.option("--log-level", default="info", type=click.Choice(_LOG_LEVELS), help="What is logged, to stderr.")
-@click.option("--loop", default="auto", type=click.Choice(_LOOPS), help="Event loop; auto is uvloop if installed.")
+@click.option("--loop", default="auto", type=click.Choice(LOOPS), help="Event loop; auto is uvloop if installed.")
 @click.version_option(VERSION, prog_name="amqpy-broker")
 @click.pass_context
 def main(
@@ -118,7 +102,7 @@ def main(
             broker.trace_on(vhost)
     context.obj = (broker, loop)
     if not in_run:
-        _run_loop(partial(_serve, broker), loop)
+        run_loop(partial(serve, broker, READY), loop)
 
 
 # Whatever follows the command's name is the command's, --help too.
@@ -136,76 +120,4 @@ def run(started_with: tuple[Broker, str], command: Sequence[str]) -> None:
     amqpy-broker --profile 3.10 run -- npm test
     """
     broker, loop = started_with
-    sys.exit(_run_loop(partial(_serve_command, broker, command), loop))
-
-
-def _run_loop(main_task: Callable[[], Awaitable[int | None]], loop: str) -> int:
-    if loop == "auto":
-        loop = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
-    elif not importlib.util.find_spec(loop):
-        fail(f"--loop {loop}: {loop} is not installed")
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
-    backend = "trio" if loop == "trio" else "asyncio"
-    options = {"use_uvloop": loop == "uvloop"} if backend == "asyncio" else {}
-    return anyio.run(main_task, backend=backend, backend_options=options) or 0
-
-
-async def _serve(broker: Broker) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        await _start(broker)
-        click.echo(f"amqpy-broker {VERSION} ready at {broker.url}")
-        sys.stdout.flush()
-        failure = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_stop_on_signal, broker, signals)
-            try:
-                await broker.wait_stopped()
-            except Exception as error:
-                failure = error
-            tasks.cancel_scope.cancel()
-        if failure is not None:
-            fail(f"the broker failed: {failure!r}; the log tells more")
-
-
-async def _stop_on_signal(broker: Broker, signals: AsyncIterator[signal.Signals]) -> None:
-    """Stop on a signal, and exit at once on a second one."""
-    received = await anext(signals)
-    logger.info("%s: closing %d connections", received.name, broker.connection_count)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(broker.stop)
-        os._exit(_SIGNALLED + await anext(signals))
-
-
-async def _start(broker: Broker) -> None:
-    try:
-        await broker.start()
-    except OSError as failure:
-        hint = "; --port 0 takes a free port" if failure.errno == errno.EADDRINUSE and not failure.filename else ""
-        fail(f"cannot listen on {failure.filename or broker.wanted_address}: {failure.strerror or failure}{hint}")
-
-
-async def _serve_command(broker: Broker, command: Sequence[str]) -> int:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        await _start(broker)
-        environment = dict(os.environ) | dict.fromkeys(URL_VARIABLES, broker.url)
-        try:
-            process = await anyio.open_process(command, stdin=None, stdout=None, stderr=None, env=environment)
-        except OSError as failure:
-            await broker.stop()
-            code = _NOT_FOUND if isinstance(failure, FileNotFoundError) else _NOT_EXECUTABLE
-            fail(f"cannot run {command[0]}: {failure.strerror}", code)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_forward_signals, signals, process)
-            code = await process.wait()
-            tasks.cancel_scope.cancel()
-        await broker.stop()
-    return code if code >= 0 else _SIGNALLED - code
-
-
-async def _forward_signals(signals: AsyncIterator[signal.Signals], process: Process) -> None:
-    """Pass signals on. A terminal gives its Ctrl-C to the command itself."""
-    from_terminal = sys.stdin is not None and sys.stdin.isatty()
-    async for received in signals:
-        if not (received is signal.SIGINT and from_terminal):
-            process.send_signal(received)
+    sys.exit(run_loop(partial(serve_command, broker, command), loop))
