@@ -12,12 +12,14 @@ from anyio.abc import ByteStream
 
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.clock import VirtualClock
+from amqpy_broker.core.vhost import VirtualHost
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.server.broker import Broker as PlainBroker
 from amqpy_broker.server.server import Server
 from amqpy_broker.testing.clock import Clock
 from amqpy_broker.testing.connection import LinkedConnection
+from amqpy_broker.testing.history import History
 from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
 from amqpy_broker.testing.listening import Listener
@@ -25,6 +27,7 @@ from amqpy_broker.testing.memory_stream import MemoryStream, memory_streams
 from amqpy_broker.testing.running import RUNNING, place_of_caller
 from amqpy_broker.testing.settling import Settling
 from amqpy_broker.testing.strict.strict import Strict, level_named
+from amqpy_broker.testing.witness import PublishListener, VhostWitness
 
 T = TypeVar("T")
 
@@ -77,7 +80,13 @@ class Broker(PlainBroker, Kit):
         self._strict = Strict(self.core, level_named(strict), ignore) if strict is not None else None
         if self._strict is not None:
             self._listeners.append(self._strict)
+        self._history = History()
+        self._publish_listeners: list[PublishListener] = [] if self._strict is None else [self._strict]
+        self.core.watch(self._witness_of)
         self.clock = Clock(self)
+
+    def _witness_of(self, vhost: VirtualHost) -> VhostWitness:
+        return VhostWitness(self.core, vhost, self._history, self._publish_listeners)
 
     def _make_server(self, port: int, unix_path: str | None) -> Server:
         return Server(self.core, host=self.host, port=port, unix_path=unix_path, make_connection=self._make_connection)
@@ -105,7 +114,15 @@ class Broker(PlainBroker, Kit):
 
     def inside(self) -> Inside:
         """Return what is inside, for the kit's own parts."""
-        return Inside(self.core, self._server, self._settling, self._listeners, self._strict)
+        return Inside(
+            self.core,
+            self._server,
+            self._settling,
+            self._listeners,
+            self._history,
+            self._publish_listeners,
+            self._strict,
+        )
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something between the broker's steps: here that is at once."""

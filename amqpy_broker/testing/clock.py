@@ -84,3 +84,4 @@ class Clock(InBroker):
         if not isinstance(self._clock, core_clock.VirtualClock):
             raise Misuse("this broker runs on real time, which cannot be turned: make it with virtual_time=True")
         self.inside().server.turn(self._clock, at_s)
+        self.inside().settling.tell()

@@ -50,7 +50,7 @@ class LinkedConnection(Connection):
         self.on_blocked: Callable[[], None] | None = None
         self.link = Link(broker.clock, name=name, wake=self._link_woke)
         self._ears = [listener.connected(self.link) for listener in listeners]
-        settling.steps += 1
+        settling.step()
 
     @property
     def closed(self) -> bool:
@@ -59,22 +59,22 @@ class LinkedConnection(Connection):
 
     def receive(self, data: bytes) -> None:
         """Take in what the peer sent."""
-        self._settling.steps += 1
         self._busy = True
         for ear in self._ears:
             ear.heard(Direction.TO_SERVER, data)
         self.link.client_sent(data)
         self._pass_on()
+        self._settling.step()
 
     def data_to_send(self) -> bytes:
         """Hand out what there is to send."""
-        self._settling.steps += 1
         self._busy = True
         self.link.server_sent(super().data_to_send())
         octets = self.link.take(Direction.TO_CLIENT)
         for ear in self._ears:
             ear.heard(Direction.TO_CLIENT, octets)
         self._pass_on()
+        self._settling.step()
         return octets
 
     @property
@@ -86,6 +86,7 @@ class LinkedConnection(Connection):
         """Do what is due."""
         self.link.handle_deadline()
         super().handle_deadline()
+        self._settling.tell()
 
     def note_alive(self) -> None:
         """Take the peer to be there now, unless a fault has silenced it."""
@@ -94,10 +95,10 @@ class LinkedConnection(Connection):
 
     def lost(self) -> None:
         """Learn that the socket is gone."""
-        self._settling.steps += 1
         super().lost()
         for ear in self._ears:
             ear.ended()
+        self._settling.step()
 
     # --- for faults -------------------------------------------------------------------------------------------------
 

@@ -7,3 +7,15 @@ class Misuse(RuntimeError):
 
 class NotSettled(TimeoutError):
     """Something is still left to do; the text says what."""
+
+
+class NoSuchThing(LookupError):
+    """There is no queue, exchange, vhost or connection of that name; the text says what there is."""
+
+
+class NoMessage(LookupError):
+    """A queue has no message to take; the text says what it has."""
+
+
+class Unroutable(RuntimeError):
+    """A message that must reach a queue reaches none; the text explains why."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.server.server import Server
 from amqpy_broker.testing.connection import LinkedConnection
+from amqpy_broker.testing.history import History
 from amqpy_broker.testing.listening import Listener
 from amqpy_broker.testing.settling import Settling
 from amqpy_broker.testing.strict.strict import Strict
+from amqpy_broker.testing.witness import PublishListener
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,9 @@ class Inside:
     settling: Settling
     # Who hears connections that begin from now on.
     listeners: list[Listener]
+    # What happened to messages, and who is told of publishes, too.
+    history: History
+    publish_listeners: list[PublishListener]
     # Who judges what clients do, if anybody does.
     strict: Strict | None
 

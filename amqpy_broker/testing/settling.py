@@ -6,7 +6,7 @@ loop have done all they were going to do. Clients elsewhere cannot be seen think
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import anyio
@@ -31,7 +31,27 @@ class Settling:
     def __init__(self, quiet_s: float = _QUIET_S) -> None:
         # Every time bytes came in, went out, or a connection began or ended.
         self.steps = 0
+        # Called after every step, and when something else has changed.
+        self._watchers: dict[Callable[[], None], None] = {}
         self.quiet_s = quiet_s
+
+    def step(self) -> None:
+        """Count a step, after it was done."""
+        self.steps += 1
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell who watches that something may have changed, though no client had a part in it."""
+        for watcher in tuple(self._watchers):
+            watcher()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call somebody whenever something may have changed, from now on."""
+        self._watchers[watcher] = None
+
+    def unwatch(self, watcher: Callable[[], None]) -> None:
+        """Call somebody no more."""
+        del self._watchers[watcher]
 
     async def wait(self, core: BrokerCore, server: Server, *, timeout_s: float, unacked_ok: bool) -> None:
         """Wait until nothing is left to do.
