@@ -9,9 +9,11 @@ from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup, Ta
 
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.clock import VirtualClock
+from amqpy_broker.core.journal import JournalFailed
 from amqpy_broker.core.limits import CONNECTIONS_MAX
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.server.deadlines import Deadlines
+from amqpy_broker.server.durability import Durability
 from amqpy_broker.server.session import ClientSession, MakeConnection, make_connection
 from amqpy_broker.server.unix import listen_on_unix, remove_unix
 
@@ -39,8 +41,11 @@ class Server:
         port: int,
         unix_path: str | None = None,
         make_connection: MakeConnection = make_connection,
+        durability: Durability | None = None,
     ) -> None:
         self._core = core
+        self._durability = durability
+        self._failure: JournalFailed | None = None
         self._make_connection = make_connection
         self._host = host
         self._port = port
@@ -65,6 +70,7 @@ class Server:
 
         Raises:
             OSError: the address cannot be listened on.
+            JournalFailed: nothing is durable any more, so nothing was served any more.
         """
         self._deadlines = Deadlines(self._core.clock)
         self._stopping = anyio.Event()
@@ -82,6 +88,9 @@ class Server:
                 self._tasks = tasks
                 tasks.start_soon(self._deadlines.run)
                 tasks.start_soon(self._watch_memory)
+                if self._durability is not None:
+                    self._durability.begin(self._journal_failed)
+                    tasks.start_soon(self._durability.watch_disk)
                 for listener in listeners:
                     tasks.start_soon(self._accept, listener, tasks)
                 task_status.started()
@@ -95,6 +104,8 @@ class Server:
                 await _close_all(listeners)
             if self._unix_path is not None:
                 remove_unix(self._unix_path)
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """End `run`: no new clients, and a word to those that are there."""
@@ -129,6 +140,11 @@ class Server:
         if self._tasks is None:
             raise RuntimeError("the broker does not run")
         self._tasks.start_soon(self._serve, stream)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether any client is being sent something that its socket has not taken yet."""
+        return any(session.is_sending for session in self._sessions)
 
     @property
     def connections(self) -> Iterator[Connection]:
@@ -187,6 +203,12 @@ class Server:
             self._all_gone = anyio.Event()
             with anyio.move_on_after(SHUTDOWN_GRACE_S):
                 await self._all_gone.wait()
+
+    def _journal_failed(self, failure: JournalFailed) -> None:
+        """Serve nobody any more: what cannot be kept must not be confirmed."""
+        logger.critical("%s; the broker stops", failure)
+        self._failure = failure
+        self.stop()
 
     def _alarm_changed(self, raised: bool) -> None:
         assert self._alarm_raised is not None

@@ -71,6 +71,8 @@ class ClientSession:
         self._something_to_send = anyio.Event()
         self._may_read = anyio.Event()
         self._scope: anyio.CancelScope | None = None
+        # Whether something is on its way that the socket has not taken yet.
+        self.is_sending = False
         self._output = Output(self._wake_writer)
         name, peer_is_local = describe_peer(stream)
         self.connection = make_connection(
@@ -162,11 +164,13 @@ class ClientSession:
                 data = connection.data_to_send()
                 if not data:
                     continue
+                self.is_sending = True
                 try:
                     await stream.send(data)
                 except _LOST:
                     scope.cancel()
                     return
+                self.is_sending = False
                 self._may_read.set()
             if connection.closed:
                 scope.cancel()

@@ -71,7 +71,7 @@ class Settling:
 
     def is_busy(self, server: Server) -> bool:
         """Say whether the broker itself has something left to do, or to say but heartbeats."""
-        return any(
+        return server.is_sending or any(
             connection.paused or any(piece != HEARTBEAT_FRAME for piece in connection.output.pieces)
             for connection in server.connections
         )
@@ -88,7 +88,7 @@ class Settling:
 
     def _left_to_do(self, core: BrokerCore, server: Server) -> Iterator[str]:
         for connection in server.connections:
-            if connection.output.pieces:
+            if connection.output.pieces or server.is_sending:
                 yield f"{connection.name} does not read what it is sent ({connection.output.size} bytes wait)"
         yield from _unacked(core)
 

@@ -265,6 +265,7 @@ class Connection:
             except TimeoutError:
                 self.pace.nothing_came()
                 continue
+            self.pace.something_came()
             if not data:
                 return False
             self._buffer += data

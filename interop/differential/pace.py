@@ -30,6 +30,10 @@ class Pace(Protocol):
         """Learn that waiting so long was in vain."""
         ...
 
+    def something_came(self) -> None:
+        """Learn that it was not."""
+        ...
+
 
 class RealTime:
     """Time as it is."""
@@ -43,6 +47,9 @@ class RealTime:
 
     def nothing_came(self) -> None:
         """Do nothing: the deadline has come."""
+
+    def something_came(self) -> None:
+        """Do nothing."""
 
 
 class VirtualTime:
@@ -75,6 +82,10 @@ class VirtualTime:
         else:
             self._broker.settled(unacked_ok=True)
         self._is_settled = not self._is_settled
+
+    def something_came(self) -> None:
+        """Take it that there may be more."""
+        self._is_settled = False
 
     def _silence(self) -> None:
         for connection in self._broker.inside().connections:
