@@ -5,13 +5,14 @@ Rule 2: what the copies are of stands in their headers; the body is the same.
 Rule 3: copies are not copied.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, Protocol
 
 from amqpy_broker.core.arguments import Argument, Arguments
 from amqpy_broker.core.message import Message, MessageMaker
 from amqpy_broker.core.names import NODE_NAME
 from amqpy_broker.core.outbox import Outbox
+from amqpy_broker.core.queues.base import QueuedMessage
 
 TRACE_EXCHANGE: Final = "amq.rabbitmq.trace"
 
@@ -78,6 +79,10 @@ class Traced(Protocol):
 
     def trace(self, firehose: Firehose | None) -> None:
         """Begin, or with None stop, to tell."""
+
+    def unacked(self) -> Iterator[QueuedMessage]:
+        """Show what is handed out over it and not settled."""
+        ...
 
 
 def _text(value: str) -> Argument:

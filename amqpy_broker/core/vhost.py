@@ -107,7 +107,7 @@ class VirtualHost:
         self._exclusive: dict[object, dict[Queue, None]] = {}
         self.random = names.new_random()
         self._exchanges: dict[str, Exchange] = {DEFAULT_EXCHANGE: DefaultExchange(name, profile, self, self._queues)}
-        self.bindings = Bindings(name, self._exchanges, self.events, self.documents, self._drop_exchange)
+        self.bindings = Bindings(name, self._exchanges, self.events, self.documents, self.drop_exchange)
         for exchange_name, exchange_type, internal in PREDECLARED:
             self.predeclare(exchange_name, exchange_type, internal=internal)
 
@@ -245,7 +245,7 @@ class VirtualHost:
             return
         if if_unused and exchange.in_use:
             raise PreconditionFailed(f"{exchange} in use")
-        self._drop_exchange(exchange, actor.user.name)
+        self.drop_exchange(exchange, actor.user.name)
 
     # --- queues -----------------------------------------------------------------------------------------------------
 
@@ -490,7 +490,7 @@ class VirtualHost:
         binding = self.bindings.find(exchange_name, self._queues.get(queue_name), key, arguments)
         if binding is not None:
             self.find_queue(queue_name, actor)
-            self._unbind(binding, actor.user.name)
+            self.drop_binding(binding, actor.user.name)
 
     def bind_exchange(
         self,
@@ -510,7 +510,7 @@ class VirtualHost:
         self._check_exchange_binding(actor, to, source)
         binding = self.bindings.find(source, self._exchanges.get(to), key, arguments)
         if binding is not None:
-            self._unbind(binding, actor.user.name)
+            self.drop_binding(binding, actor.user.name)
 
     # --- routing ----------------------------------------------------------------------------------------------------
 
@@ -550,7 +550,8 @@ class VirtualHost:
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
-    def _drop_exchange(self, exchange: Exchange, by: str) -> None:
+    def drop_exchange(self, exchange: Exchange, by: str = INTERNAL) -> None:
+        """Delete an exchange whatever state it is in."""
         del self._exchanges[exchange.name]
         exchange.close()
         if self.events.wanted:
@@ -601,7 +602,8 @@ class VirtualHost:
         self.bindings.add(binding, by)
         self.generation += 1
 
-    def _unbind(self, binding: Binding, by: str) -> None:
+    def drop_binding(self, binding: Binding, by: str = INTERNAL) -> None:
+        """Remove a binding that is there."""
         self.bindings.remove(binding, by)
         self.generation += 1
 

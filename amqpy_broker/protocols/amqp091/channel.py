@@ -10,7 +10,7 @@ Contents arrive as a method, a header and bodies, in that order, whatever other 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from pamqp import commands
@@ -424,6 +424,12 @@ class Channel:
             self.transaction.add_settlement(PendingSettlement(deliveries, fate))
         else:
             self.deliveries.apply(deliveries, fate)
+
+    def unacked(self) -> Iterator[QueuedMessage]:
+        """Show what is handed out and not settled; what waits for a commit is not settled yet."""
+        yield from self.deliveries.unacked.values()
+        for settlement in () if self.transaction is None else self.transaction.settlements:
+            yield from (queued for _, queued in settlement.deliveries)
 
     def closing(self) -> ClosingChannel:
         """Return what is left of the channel once it is refused: the content that may be under way."""
