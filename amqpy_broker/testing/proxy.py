@@ -100,6 +100,8 @@ class Proxy(Background):
         self.upstream = parse_url(to)
         self.host = host
         self.port = port
+        # What is said when it cannot be had.
+        self.wanted_address = f"{host}:{port}"
         self.links: list[Link] = []
         self._on_event = on_event
         self._filters = tuple(filters)
@@ -114,6 +116,11 @@ class Proxy(Background):
         """What clients connect to: the broker's own URL, but for the address."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"amqp://{self.upstream.login}{host}:{self.port}{self.upstream.rest}"
+
+    @property
+    def connection_count(self) -> int:
+        """Clients whose connections pass through."""
+        return len(self.links)
 
     async def _serve(self, started: Callable[[], None]) -> None:
         tcp = await anyio.create_tcp_listener(local_host=self.host, local_port=self.port)

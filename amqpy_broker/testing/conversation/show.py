@@ -31,6 +31,8 @@ _OCTETS_SHOWN: Final = 24
 _DEPRECATED: Final = frozenset(
     ("ticket", "capabilities", "insist", "known_hosts", "out_of_band", "channel_id", "cluster_id")
 )
+# Of a close: 0 if nothing that the other side said caused it.
+_CAUSES: Final = frozenset(("class_id", "method_id"))
 _CLOSES: Final = frozenset(("connection.close", "channel.close"))
 _SUCCESS: Final = 200
 
@@ -138,6 +140,8 @@ def _cause(arguments: MethodArguments) -> str:
 
 def _says_something(name: str, value: MethodValue) -> bool:
     if name in _DEPRECATED or value is False or value is None:
+        return False
+    if name in _CAUSES and not value:
         return False
     return not isinstance(value, Mapping) or bool(value)
 

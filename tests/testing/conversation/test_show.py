@@ -63,7 +63,7 @@ TIME = "22:30:00.000"
         ),
         (
             method(0, Connection.Close, reply_code=200, reply_text="bye"),
-            "#3 client -> connection.close reply_code=200 reply_text='bye' class_id=0 method_id=0",
+            "#3 client -> connection.close reply_code=200 reply_text='bye'",
         ),
         (frame(1, 1, b"\x00\x3c\x27\x0f"), "#3.1 client -> !! cannot be read: unknown 60.9999: unknown method 60.9999"
          " 0x01000100000004003c270fce 12 octets"),
