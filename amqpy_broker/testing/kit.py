@@ -6,7 +6,8 @@ Each part is a file of its own; `Kit` puts them together.
 from __future__ import annotations
 
 from amqpy_broker.testing.strict.findings import Findings
+from amqpy_broker.testing.vhosts import Vhosts
 
 
-class Kit(Findings):
+class Kit(Findings, Vhosts):
     """What a test can know of a broker, and do to it."""
