@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -12,8 +13,11 @@ from anyio.abc import TaskStatus
 
 from amqpy_broker.core.broker import DEFAULT_USER, DEFAULT_VHOST, BrokerCore
 from amqpy_broker.core.clock import Clock
+from amqpy_broker.core.journal import Journal, JournalFailed
+from amqpy_broker.core.limits import DISK_FREE_LIMIT_BYTES
 from amqpy_broker.core.profile import DEFAULT_PROFILE, profile_named
 from amqpy_broker.protocols.amqp091.own_messages import make_message
+from amqpy_broker.server.durability import Durability
 from amqpy_broker.server.server import Server
 
 logger = logging.getLogger(__name__)
@@ -36,6 +40,10 @@ class Broker:
         port: port to listen on; 0 is any free one.
         unix_path: also listen on a Unix socket at this path.
         profile: the RabbitMQ version to stand in for: "3.10", "4.0", "4.1", "4.2" or "4.3".
+        data_dir: keep what is durable in this directory, which is opened at once and closed by `stop`. Without it
+            nothing outlives the broker.
+        recover: go on without what is damaged in the directory; it is set aside.
+        disk_free_limit_bytes: publishers wait when the directory's disk has less room.
         memory_watermark_bytes: publishers wait when messages hold more; by default 60 % of the machine's memory.
         tracing: copy all messages of the vhost `/` to the exchange `amq.rabbitmq.trace`.
         events: publish what happens to the exchange `amq.rabbitmq.event` of the vhost `/`.
@@ -43,6 +51,8 @@ class Broker:
 
     Raises:
         ValueError: there is no such profile.
+        JournalFailed: the directory is in use, damaged, or of a newer version; the text says what to do.
+        OSError: the directory cannot be used.
     """
 
     def __init__(
@@ -52,15 +62,32 @@ class Broker:
         port: int = 0,
         unix_path: str | None = None,
         profile: str = DEFAULT_PROFILE,
+        data_dir: str | Path | None = None,
+        recover: bool = False,
+        disk_free_limit_bytes: int = DISK_FREE_LIMIT_BYTES,
         memory_watermark_bytes: int | None = None,
         tracing: bool = False,
         events: bool = False,
         clock: Clock | None = None,
         seed: int | None = None,
     ) -> None:
-        self.core = BrokerCore(
-            profile_named(profile), clock=clock, memory_watermark_bytes=memory_watermark_bytes, seed=seed
-        )
+        known_profile = profile_named(profile)
+
+        def make_core(journal: Journal | None) -> BrokerCore:
+            return BrokerCore(
+                known_profile, clock=clock, memory_watermark_bytes=memory_watermark_bytes, seed=seed, journal=journal
+            )
+
+        self._durability: Durability | None = None
+        if data_dir is None:
+            self.core = make_core(None)
+        else:
+            # Whoever keeps everything in memory need not load a database.
+            from amqpy_broker.server.data_directory import open_directory  # noqa: PLC0415
+
+            self.core, self._durability = open_directory(
+                Path(data_dir), make_core, disk_free_limit_bytes, recover=recover
+            )
         if tracing:
             self.trace_on()
         if events:
@@ -76,7 +103,7 @@ class Broker:
         self._task: asyncio.Task[None] | None = None
 
     def _make_server(self, port: int, unix_path: str | None) -> Server:
-        return Server(self.core, host=self.host, port=port, unix_path=unix_path)
+        return Server(self.core, host=self.host, port=port, unix_path=unix_path, durability=self._durability)
 
     @property
     def port(self) -> int:
@@ -142,8 +169,12 @@ class Broker:
             raise self._failure
 
     async def stop(self) -> None:
-        """Close all connections with CONNECTION_FORCED, and stop listening. Stopping twice is fine."""
+        """Close all connections with CONNECTION_FORCED, stop listening, and close the data directory.
+
+        Stopping twice is fine.
+        """
         if self._ended is None:
+            self.core.close()
             return
         self._server.stop()
         with anyio.CancelScope(shield=True):
@@ -175,7 +206,13 @@ class Broker:
         assert self._started is not None
         assert self._ended is not None
         try:
-            await self._server.run(task_status=_Starting(self._started))
+            try:
+                await self._server.run(task_status=_Starting(self._started))
+            finally:
+                self.core.close()
+        except JournalFailed as failure:
+            # That was told already, when it happened.
+            self._failure = failure
         except Exception as failure:
             self._failure = failure
             if self._started.is_set():
