@@ -15,7 +15,6 @@ from amqpy_broker.core.clock import VirtualClock
 from amqpy_broker.core.vhost import VirtualHost
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.protocols.amqp091.output import Output
-from amqpy_broker.server.broker import Broker as PlainBroker
 from amqpy_broker.server.server import Server
 from amqpy_broker.testing.clock import Clock
 from amqpy_broker.testing.connection import LinkedConnection
@@ -24,6 +23,7 @@ from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
 from amqpy_broker.testing.listening import Listener
 from amqpy_broker.testing.memory_stream import MemoryStream, memory_streams
+from amqpy_broker.testing.restart import RestartableBroker
 from amqpy_broker.testing.running import RUNNING, place_of_caller
 from amqpy_broker.testing.settling import Settling
 from amqpy_broker.testing.strict.strict import Strict, level_named
@@ -32,7 +32,7 @@ from amqpy_broker.testing.witness import PublishListener, VhostWitness
 T = TypeVar("T")
 
 
-class Broker(PlainBroker, Kit):
+class Broker(RestartableBroker, Kit):
     """An AMQP 0-9-1 broker in the test's own event loop, asyncio or trio.
 
         async with Broker(virtual_time=True) as broker:

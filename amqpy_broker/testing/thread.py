@@ -18,6 +18,7 @@ from amqpy_broker.testing.clock import Clock
 from amqpy_broker.testing.errors import Misuse
 from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
+from amqpy_broker.testing.restart import How
 from amqpy_broker.testing.running import place_of_caller
 from amqpy_broker.testing.settling import Settling
 
@@ -160,6 +161,26 @@ class BrokerThread(Kit):
             days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
         )
         self._wait(partial(self._started().advance, step))
+
+    def restart(self, *, how: How = "shutdown") -> None:
+        """Stop, lose what is not durable, and start again on the same port; see `Broker.restart`.
+
+        Raises:
+            Misuse: the broker does not run, or there is no such way.
+            OSError: somebody else has taken the port.
+        """
+        self._wait(partial(self._started().restart, how=how))
+
+    def down(self, *, how: How = "shutdown") -> AbstractContextManager[None]:
+        """Stop, and start again at the end of the block: `with broker.down(): ...`; see `Broker.down`.
+
+        Raises:
+            Misuse: the broker does not run, or there is no such way.
+        """
+        broker = self._started()
+        if self._portal is None:
+            raise Misuse("this broker does not run, so it cannot go down")
+        return self._portal.wrap_async_context_manager(broker.down(how=how))
 
     def _wait(self, action: Callable[[], Awaitable[T]]) -> T:
         if self._portal is None:

@@ -1,0 +1,493 @@
+"""Definitions: users, vhosts, permissions and topology, as RabbitMQ's `definitions.json` has them.
+
+See https://www.rabbitmq.com/docs/definitions.
+
+Rule 1: loading adds. What is there stays; users and permissions that are named are replaced.
+Rule 2: what RabbitMQ refuses is refused here, and the text names the place: `queues[3].arguments.x-max-length: ...`.
+        Everything is read before anything is done, so that only what contradicts what is there stops half way.
+Rule 3: what RabbitMQ takes and this broker does not have is left out, and a remark says so.
+Rule 4: whole numbers in arguments become `long`, as in RabbitMQ; JSON tells no more of their types.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from amqpy_broker.core.arguments import TABLE_DEPTH_MAX, Argument, Arguments, argument, octets_of, plain
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.errors import AmqpError
+from amqpy_broker.core.exchanges.base import Exchange
+from amqpy_broker.core.exchanges.bindings import Binding, Destination
+from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
+from amqpy_broker.core.limits import SHORT_STRING_MAX_BYTES
+from amqpy_broker.core.names import DEFAULT_EXCHANGE, RESERVED_PREFIX
+from amqpy_broker.core.queues.base import Queue
+from amqpy_broker.core.queues.settings import ARGUMENTS, QUEUE_TYPE
+from amqpy_broker.core.users import Permissions, User, hash_password
+from amqpy_broker.core.vhost import VirtualHost
+
+_SHA256: Final = "rabbit_password_hashing_sha256"
+# Lists that this broker has nothing for, and what it does not do without them.
+_UNSUPPORTED: Final[Mapping[str, str]] = {
+    "policies": "there are no policies here: write what it sets as arguments of the queues and exchanges",
+    "topic_permissions": "topic permissions are not checked here",
+    "parameters": "there are no parameters here",
+}
+_INVALID_ARGUMENT: Final = re.compile(r"invalid arg '([^']*)' for .* in vhost '.*': (.*)", re.DOTALL)
+
+Step: TypeAlias = Callable[[], None]
+
+
+class DefinitionsError(ValueError):
+    """Definitions that cannot be followed; the text names the place and says why."""
+
+
+def load(core: BrokerCore, document: object, *, vhost: str | None = None) -> list[str]:
+    """Create what definitions name and is not there yet.
+
+    Args:
+        core: where to create it.
+        document: what `json.load` makes of a definitions file.
+        vhost: where that belongs which names no vhost, as in definitions of a single vhost.
+
+    Returns:
+        Remarks on what was left out, because there is no such thing here.
+
+    Raises:
+        DefinitionsError: they are not followed, from the place on that the text names.
+    """
+    loading = _Loading(core, vhost)
+    steps = loading.read(document)
+    for step in steps:
+        step()
+    return loading.remarks
+
+
+def dump(core: BrokerCore, *, vhost: str | None = None) -> dict[str, object]:
+    """Write definitions that RabbitMQ and `load` understand: everything but what is exclusive to a connection.
+
+    Args:
+        core: what to write down.
+        vhost: write the topology of this one alone, without its name.
+
+    Raises:
+        KeyError: there is no such vhost.
+    """
+    if vhost is not None:
+        return _versions(core) | _topology([core.vhosts[vhost]], with_name=False)
+    users = list(core.users)
+    return {
+        **_versions(core),
+        "users": [_dump_user(user) for user in users],
+        "vhosts": [{"name": name, "limits": [], "metadata": {"description": "", "tags": []}} for name in core.vhosts],
+        "permissions": [
+            {"user": user.name, "vhost": name, "configure": may.configure, "write": may.write, "read": may.read}
+            for user in users
+            for name, may in user.permissions.items()
+            if name in core.vhosts
+        ],
+        "topic_permissions": [],
+        "parameters": [],
+        "global_parameters": [],
+        "policies": [],
+        **_topology(core.vhosts.values(), with_name=True),
+    }
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
+def _versions(core: BrokerCore) -> dict[str, object]:
+    # RabbitMQ reads from them how old the file is.
+    return {"rabbit_version": core.profile.version, "rabbitmq_version": core.profile.version}
+
+
+def _dump_user(user: User) -> dict[str, object]:
+    return {
+        "name": user.name,
+        "password_hash": base64.b64encode(user.password_hash or b"").decode(),
+        "hashing_algorithm": _SHA256,
+        "tags": list(user.tags),
+        "limits": {},
+    }
+
+
+def _topology(vhosts: Iterable[VirtualHost], *, with_name: bool) -> dict[str, object]:
+    exchanges, queues, bindings = [], [], []
+    for vhost in vhosts:
+        where: dict[str, object] = {"vhost": vhost.name} if with_name else {}
+        exchanges += [where | _dump_exchange(exchange) for exchange in vhost.exchanges.values() if _is_own(exchange)]
+        queues += [where | _dump_queue(queue) for queue in vhost.queues.values() if not queue.exclusive]
+        bindings += [where | _dump_binding(binding) for binding in _shared_bindings(vhost)]
+    return {"exchanges": exchanges, "queues": queues, "bindings": bindings}
+
+
+def _is_own(exchange: Exchange) -> bool:
+    """Say whether somebody declared it."""
+    return exchange.name != DEFAULT_EXCHANGE and not exchange.name.startswith(RESERVED_PREFIX)
+
+
+def _shared_bindings(vhost: VirtualHost) -> Iterator[Binding]:
+    for exchange in vhost.exchanges.values():
+        for binding in exchange.bindings:
+            to = binding.destination
+            if not (isinstance(to, Queue) and to.exclusive):
+                yield binding
+
+
+def _dump_exchange(exchange: Exchange) -> dict[str, object]:
+    return {
+        "name": exchange.name,
+        "type": exchange.type,
+        "durable": exchange.durable,
+        "auto_delete": exchange.auto_delete,
+        "internal": exchange.internal,
+        "arguments": _dump_arguments(exchange.arguments),
+    }
+
+
+def _dump_queue(queue: Queue) -> dict[str, object]:
+    return {
+        "name": queue.name,
+        "type": queue.type,
+        "durable": queue.durable,
+        "auto_delete": queue.auto_delete,
+        "arguments": _dump_arguments(queue.arguments),
+    }
+
+
+def _dump_binding(binding: Binding) -> dict[str, object]:
+    return {
+        "source": binding.source,
+        "destination": binding.destination.name,
+        "destination_type": binding.destination.kind,
+        "routing_key": binding.key,
+        "arguments": _dump_arguments(binding.arguments),
+    }
+
+
+def _dump_arguments(arguments: Arguments) -> dict[str, object]:
+    """Write arguments as RabbitMQ does; it has no null to read back, either."""
+    return {name: _without_null(value) for name, value in plain(arguments).items()}
+
+
+def _without_null(value: object) -> object:
+    match value:
+        case None:
+            return "undefined"
+        case dict():
+            return {name: _without_null(item) for name, item in value.items()}
+        case list():
+            return [_without_null(item) for item in value]
+        case _:
+            return value
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An object in the document, and where it stands."""
+
+    place: str
+    fields: Mapping[str, object]
+
+    def refusal(self, name: str, complaint: str) -> DefinitionsError:
+        return DefinitionsError(f"{self.place}.{name} {complaint}")
+
+    def text(self, name: str) -> str:
+        value = self.fields.get(name)
+        if not isinstance(value, str):
+            raise self.refusal(name, f"must be a text, not {_shown(value)}" if name in self.fields else "is missing")
+        return value
+
+    def name(self, name: str) -> str:
+        """Return a text that is short enough to be a name on the wire."""
+        value = self.text(name)
+        try:
+            size = len(octets_of(value))
+        except UnicodeEncodeError:
+            raise self.refusal(name, "is no Unicode text") from None
+        if size > SHORT_STRING_MAX_BYTES:
+            raise self.refusal(name, f"must not be longer than {SHORT_STRING_MAX_BYTES} octets")
+        return value
+
+    def flag(self, name: str, *, default: bool | None = None) -> bool:
+        value = self.fields.get(name, default)
+        if not isinstance(value, bool):
+            raise self.refusal(
+                name, f"must be true or false, not {_shown(value)}" if name in self.fields else "is missing"
+            )
+        return value
+
+    def pattern(self, name: str) -> str:
+        value = self.text(name)
+        try:
+            re.compile(value)
+        except re.error as failure:
+            raise self.refusal(name, f"must be a regular expression: {failure}") from None
+        return value
+
+    def arguments(self) -> Arguments:
+        place, values = f"{self.place}.arguments", self.fields.get("arguments", {})
+        # What RabbitMQ's JSON library makes of an empty object at times.
+        return _table(place, {} if values == [] else values, 1)
+
+
+class _Loading:
+    """Reads definitions, and knows how to follow them."""
+
+    def __init__(self, core: BrokerCore, vhost: str | None) -> None:
+        self.remarks: list[str] = []
+        self._core = core
+        self._vhost = vhost
+        # In the order in which things need each other.
+        self._readers: Mapping[str, Callable[[_Entry], Step]] = {
+            "vhosts": self._read_vhost,
+            "users": self._read_user,
+            "permissions": self._read_permission,
+            "exchanges": self._read_exchange,
+            "queues": self._read_queue,
+            "bindings": self._read_binding,
+        }
+
+    def read(self, document: object) -> list[Step]:
+        """Read everything; the steps do it."""
+        if not isinstance(document, Mapping):
+            raise DefinitionsError(f"definitions must be an object, not {_shown(document)}")
+        for key, why in _UNSUPPORTED.items():
+            for entry in _entries(document, key):
+                name = entry.fields.get("name", entry.fields.get("user"))
+                self.remarks.append(f"{entry.place} ({name!r}) is left out: {why}")
+        return [reader(entry) for key, reader in self._readers.items() for entry in _entries(document, key)]
+
+    # --- users and vhosts -------------------------------------------------------------------------------------------
+
+    def _read_vhost(self, entry: _Entry) -> Step:
+        name = entry.name("name")
+
+        def create() -> None:
+            self._core.add_vhost(name)
+
+        return create
+
+    def _read_user(self, entry: _Entry) -> Step:
+        name, password_hash, tags = entry.name("name"), self._password_hash(entry), _tags(entry)
+
+        def create() -> None:
+            existing = self._core.users.find(name)
+            permissions = {} if existing is None else dict(existing.permissions)
+            self._core.users.add(User(name, password_hash, tags, permissions))
+
+        return create
+
+    def _password_hash(self, entry: _Entry) -> bytes | None:
+        if "password" in entry.fields:
+            return hash_password(entry.text("password"))
+        if "password_hash" not in entry.fields:
+            return None
+        try:
+            octets = base64.b64decode(entry.text("password_hash"), validate=True)
+        except (binascii.Error, ValueError):
+            raise entry.refusal("password_hash", "must be base64") from None
+        algorithm = entry.fields.get("hashing_algorithm", _SHA256)
+        if octets and algorithm != _SHA256:
+            self.remarks.append(
+                f"{entry.place} ({entry.fields['name']!r}) cannot log in: no passwords are hashed with {algorithm} here"
+            )
+            return None
+        return octets or None
+
+    def _read_permission(self, entry: _Entry) -> Step:
+        name, vhost_name = entry.name("user"), self._vhost_name(entry)
+        permissions = Permissions(*(entry.pattern(operation) for operation in ("configure", "write", "read")))
+
+        def grant() -> None:
+            user = self._core.users.find(name)
+            if user is None:
+                raise entry.refusal("user", f"names user {name!r}, who does not exist")
+            self._find_vhost(entry, vhost_name)
+            user.permissions[vhost_name] = permissions
+            self._core.users.add(user)
+
+        return grant
+
+    # --- topology ---------------------------------------------------------------------------------------------------
+
+    def _read_exchange(self, entry: _Entry) -> Step:
+        name, kind, vhost_name = entry.name("name"), entry.name("type"), self._vhost_name(entry)
+        durable, auto_delete = entry.flag("durable"), entry.flag("auto_delete")
+        internal, arguments = entry.flag("internal", default=False), entry.arguments()
+
+        def create() -> None:
+            vhost = self._find_vhost(entry, vhost_name)
+            if name in vhost.exchanges or _is_reserved(name):
+                return
+            try:
+                vhost.exchange_type(kind)
+                vhost.create_exchange(
+                    name, kind, durable=durable, auto_delete=auto_delete, internal=internal, arguments=arguments
+                )
+            except AmqpError as refusal:
+                raise _refused(entry, refusal, "" if kind in EXCHANGE_TYPES else ".type") from None
+
+        return create
+
+    def _read_queue(self, entry: _Entry) -> Step:
+        name, vhost_name = entry.name("name"), self._vhost_name(entry)
+        durable, auto_delete, arguments = entry.flag("durable"), entry.flag("auto_delete"), entry.arguments()
+
+        def create() -> None:
+            vhost = self._find_vhost(entry, vhost_name)
+            if name in vhost.queues or _is_reserved(name):
+                return
+            if self._is_of_unknown_type(entry, arguments):
+                return
+            try:
+                vhost.create_queue(name, durable=durable, auto_delete=auto_delete, arguments=arguments)
+            except AmqpError as refusal:
+                raise _refused(entry, refusal) from None
+
+        return create
+
+    def _is_of_unknown_type(self, entry: _Entry, arguments: Arguments) -> bool:
+        asked = arguments.get(QUEUE_TYPE)
+        if asked is None or asked.kind != "longstr" or asked.value in ARGUMENTS:
+            return False
+        self.remarks.append(
+            f"{entry.place} ({entry.fields['name']!r}) is left out: there are no queues of type '{asked.value!s}' here"
+        )
+        return True
+
+    def _read_binding(self, entry: _Entry) -> Step:
+        source, to, vhost_name = entry.name("source"), entry.name("destination"), self._vhost_name(entry)
+        kind, key, arguments = entry.text("destination_type"), entry.name("routing_key"), entry.arguments()
+        if kind not in ("queue", "exchange"):
+            raise entry.refusal("destination_type", f"must be 'queue' or 'exchange', not {_shown(kind)}")
+
+        def create() -> None:
+            vhost = self._find_vhost(entry, vhost_name)
+            exchange = vhost.exchanges.get(source)
+            ends: Mapping[str, Destination] = vhost.queues if kind == "queue" else vhost.exchanges
+            # The default exchange has its bindings by itself.
+            if source == DEFAULT_EXCHANGE:
+                return
+            if exchange is None or to not in ends:
+                # RabbitMQ writes bindings of what it does not write, exclusive queues and internal exchanges.
+                missing = f"exchange {source!r}" if exchange is None else f"{kind} {to!r}"
+                self.remarks.append(f"{entry.place} is left out: there is no {missing}")
+                return
+            _bind(vhost, exchange, Binding(source, ends[to], key, arguments), entry)
+
+        return create
+
+    # --- vhosts -----------------------------------------------------------------------------------------------------
+
+    def _vhost_name(self, entry: _Entry) -> str:
+        if "vhost" not in entry.fields and self._vhost is not None:
+            return self._vhost
+        return entry.name("vhost")
+
+    def _find_vhost(self, entry: _Entry, name: str) -> VirtualHost:
+        vhost = self._core.vhosts.get(name)
+        if vhost is None:
+            raise entry.refusal("vhost", f"names vhost {name!r}, which does not exist")
+        return vhost
+
+
+def _bind(vhost: VirtualHost, source: Exchange, binding: Binding, entry: _Entry) -> None:
+    try:
+        source.check_binding(binding)
+    except AmqpError as refusal:
+        raise _refused(entry, refusal) from None
+    if source.find_binding(binding.destination, binding.key, binding.arguments) is None:
+        vhost.create_binding(binding)
+
+
+def _is_reserved(name: str) -> bool:
+    """Say whether only the broker creates what has this name; RabbitMQ passes over it."""
+    return name == DEFAULT_EXCHANGE or name.startswith(RESERVED_PREFIX)
+
+
+def _refused(entry: _Entry, refusal: AmqpError, field: str = "") -> DefinitionsError:
+    """Say where what the broker refuses stands."""
+    found = _INVALID_ARGUMENT.fullmatch(refusal.reply_text)
+    if found is not None:
+        return DefinitionsError(f"{entry.place}.arguments.{found[1]}: {found[2]}")
+    return DefinitionsError(f"{entry.place}{field}: {refusal.reply_text}")
+
+
+def _entries(document: Mapping[object, object], key: str) -> Iterator[_Entry]:
+    entries = document.get(key, ())
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
+        raise DefinitionsError(f"{key} must be a list, not {_shown(entries)}")
+    for number, entry in enumerate(entries):
+        place = f"{key}[{number}]"
+        if not isinstance(entry, Mapping):
+            raise DefinitionsError(f"{place} must be an object, not {_shown(entry)}")
+        yield _Entry(place, entry)
+
+
+def _tags(entry: _Entry) -> tuple[str, ...]:
+    """Read tags: a list, or a text with commas, as old versions wrote them."""
+    tags = entry.fields.get("tags")
+    if isinstance(tags, str):
+        return tuple(tag for tag in re.split(r"\s*,\s*", tags.strip()) if tag)
+    if not isinstance(tags, Sequence) or not all(isinstance(tag, str) for tag in tags):
+        raise entry.refusal("tags", "must be a list of texts" if "tags" in entry.fields else "is missing")
+    return tuple(tags)
+
+
+def _table(place: str, values: object, depth: int) -> dict[str, Argument]:
+    if not isinstance(values, Mapping):
+        raise DefinitionsError(f"{place} must be an object, not {_shown(values)}")
+    if depth > TABLE_DEPTH_MAX:
+        raise DefinitionsError(f"{place} is nested deeper than {TABLE_DEPTH_MAX}")
+    for name in values:
+        if not isinstance(name, str) or len(name.encode(errors="surrogatepass")) > SHORT_STRING_MAX_BYTES:
+            raise DefinitionsError(f"{place}: a name must be a text of no more than {SHORT_STRING_MAX_BYTES} octets")
+    return {name: _argument(f"{place}.{name}", value, depth) for name, value in values.items()}
+
+
+def _argument(place: str, value: object, depth: int) -> Argument:
+    match value:
+        case Mapping():
+            return Argument("table", _table(place, value, depth + 1))
+        case list() | tuple():
+            if depth >= TABLE_DEPTH_MAX:
+                raise DefinitionsError(f"{place} is nested deeper than {TABLE_DEPTH_MAX}")
+            return Argument(
+                "array", [_argument(f"{place}[{number}]", item, depth + 1) for number, item in enumerate(value)]
+            )
+        case None:
+            raise DefinitionsError(f"{place} must not be null")
+        case _:
+            return _scalar(place, value)
+
+
+def _scalar(place: str, value: object) -> Argument:
+    try:
+        typed = argument(value)
+    except (TypeError, ValueError) as failure:
+        raise DefinitionsError(f"{place}: {failure}") from None
+    return Argument("long", typed.value) if typed.kind == "signedint" else typed
+
+
+def _shown(value: object) -> str:
+    """Show a value of the document in a complaint."""
+    words: Mapping[object, str] = {True: "true", False: "false"}
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return words[value]
+        case str() | int() | float():
+            return repr(value)
+        case Mapping():
+            return "an object"
+        case _:
+            return "a list"
