@@ -4,7 +4,7 @@ Rule 1: a binding goes with either of its ends.
 Rule 2: an auto-delete exchange goes with its last binding [exchange.declare.auto-delete].
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from amqpy_broker.core.arguments import Arguments
@@ -34,6 +34,7 @@ class Bindings:
         self._unused = unused
         # By where they lead, for when that is deleted.
         self._to: dict[Destination, list[Binding]] = {}
+        self.count = 0
 
     def __iter__(self) -> Iterator[Binding]:
         """Show all, by where they lead."""
@@ -49,6 +50,7 @@ class Bindings:
         source = self._exchanges[binding.source]
         source.add_binding(binding)
         self._to.setdefault(binding.destination, []).append(binding)
+        self.count += 1
         self._documents.binding_created(source, binding)
         self._tell("binding.created", binding, by)
 
@@ -66,7 +68,8 @@ class Bindings:
 
     def drop_to(self, destination: Destination, by: str) -> None:
         """Remove the bindings that lead to what is gone."""
-        bindings: Iterable[Binding] = self._to.pop(destination, ())
+        bindings: Sequence[Binding] = self._to.pop(destination, ())
+        self.count -= len(bindings)
         for binding in bindings:
             source = self._exchanges.get(binding.source)
             if source is not None:
@@ -82,6 +85,7 @@ class Bindings:
     def _forget(self, binding: Binding) -> None:
         bindings = self._to[binding.destination]
         bindings.remove(binding)
+        self.count -= 1
         if not bindings:
             del self._to[binding.destination]
 

@@ -14,6 +14,7 @@ from amqpy_broker.core.message import MessageMaker
 from amqpy_broker.core.names import NameSource
 from amqpy_broker.core.profile import DEFAULT_PROFILE, Profile, profile_named
 from amqpy_broker.core.queues.window import Window
+from amqpy_broker.core.quotas import Limits
 from amqpy_broker.core.recovery import Found, Recovery
 from amqpy_broker.core.timers import Timers
 from amqpy_broker.core.users import Permissions, User, Users, hash_password
@@ -45,8 +46,10 @@ class BrokerCore:
         seed: int | None = None,
         journal: Journal | None = None,
         window: Window | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.profile = profile or profile_named(DEFAULT_PROFILE)
+        self.limits = limits or Limits()
         self.clock: Clock = clock or SystemClock()
         self.timers = Timers(self.clock)
         # How long a consumer may keep a message without acknowledging it; 0 is for ever.
@@ -112,7 +115,14 @@ class BrokerCore:
         """Create a vhost, or find the one of that name."""
         if name not in self.vhosts:
             self.vhosts[name] = VirtualHost(
-                name, self.profile, self.names, self.timers, self.events, self._documents, self._window
+                name,
+                self.profile,
+                self.names,
+                self.timers,
+                self.events,
+                self._documents,
+                self._window,
+                self.limits.vhost,
             )
             self._documents.vhost_created(name)
             if self._make_witness is not None:
@@ -120,6 +130,16 @@ class BrokerCore:
             if self.events.wanted:
                 self.events.tell("vhost.created", name=name, tracing=False, user_who_performed_action=INTERNAL)
         return self.vhosts[name]
+
+    @property
+    def connections_count(self) -> int:
+        """Clients that have opened a vhost."""
+        return sum(vhost.connections_count for vhost in self.vhosts.values())
+
+    @property
+    def channels_count(self) -> int:
+        """Channels of all connections."""
+        return sum(len(vhost.channels) for vhost in self.vhosts.values())
 
     def watch(self, make_witness: Callable[[VirtualHost], Witness]) -> None:
         """Let somebody watch each vhost, those that are there and those to come."""

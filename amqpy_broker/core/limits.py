@@ -73,6 +73,11 @@ CONSUMERS_PER_CHANNEL_MAX: Final = 65_535
 TX_OPERATIONS_MAX: Final = 1_000_000
 # Connections the broker accepts at once. The operating system's limit on open files usually comes first.
 CONNECTIONS_MAX: Final = 65_536
+# RabbitMQ has no such limits unless one is set. Some 3 KB each, and 1 KB a binding: a vhost that is full of them fits
+# into the memory of a small machine.
+QUEUES_PER_VHOST_MAX: Final = 262_144
+EXCHANGES_PER_VHOST_MAX: Final = 65_536
+BINDINGS_PER_VHOST_MAX: Final = 1_048_576
 # Message groups without messages whose consumers a queue remembers.
 MESSAGE_GROUPS_MAX: Final = 65_536
 # Keys that a queue remembers to tell duplicates: some 150 MB. LavinMQ takes any number.

@@ -42,6 +42,7 @@ from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.settings import queue_type_of, read_settings
 from amqpy_broker.core.queues.types import NEEDS_A_NAME, queue_class
 from amqpy_broker.core.queues.window import Window
+from amqpy_broker.core.quotas import VhostLimits
 from amqpy_broker.core.timers import Timers
 from amqpy_broker.core.topology_events import (
     tell_exchange_created,
@@ -82,6 +83,7 @@ class VirtualHost:
         events: Events | None = None,
         documents: Documents | None = None,
         window: Window | None = None,
+        limits: VhostLimits | None = None,
     ) -> None:
         self.name = name
         self.profile = profile
@@ -106,6 +108,9 @@ class VirtualHost:
         # Exclusive queues by the connection that holds them.
         self._exclusive: dict[object, dict[Queue, None]] = {}
         self.random = names.new_random()
+        # How much of it there may be, and who is connected.
+        self.limits = limits or VhostLimits()
+        self.connections_count = 0
         self._exchanges: dict[str, Exchange] = {DEFAULT_EXCHANGE: DefaultExchange(name, profile, self, self._queues)}
         self.bindings = Bindings(name, self._exchanges, self.events, self.documents, self.drop_exchange)
         for exchange_name, exchange_type, internal in PREDECLARED:
@@ -175,6 +180,7 @@ class VirtualHost:
         existing = self._exchanges.get(name)
         if existing is None:
             refuse_reserved("exchange", name)
+            self.limits.check_exchanges(len(self._exchanges), name, self.name)
             self._check_alternate(actor, name, arguments)
             self.create_exchange(
                 name,
@@ -280,6 +286,7 @@ class VirtualHost:
             check_same_queue(existing, durable, auto_delete, stored_arguments(arguments, self.profile))
             existing.used()
             return existing
+        self.limits.check_queues(len(self._queues), name, self.name)
         if self.profile.denies_transient_queues and not durable and owner is None:
             raise InternalError(TRANSIENT_QUEUES_DENIED)
         check_dead_letter_exchange(arguments, resource)
@@ -590,6 +597,7 @@ class VirtualHost:
         source.check_binding(binding)
         brought: Sequence[tuple[Message, Sequence[Queue]]] = ()
         if source.find_binding(binding.destination, binding.key, binding.arguments) is None:
+            self.limits.check_bindings(self.bindings.count, source.name, self.name)
             brought = source.brought_by(binding)
             self.create_binding(binding, by=actor.user.name)
         answer()

@@ -497,6 +497,7 @@ class Connection:
         self._session.watch = self._timeouts.watch
         self._session.connection_name = self.name
         self._session.notifies_cancel = negotiated.can("consumer_cancel_notify")
+        vhost.connections_count += 1
         self._close_at_s = _NEVER
         self.state = State.RUNNING
         logger.info("%s: user '%s' opened vhost '%s'", self.name, user.name, vhost.name)
@@ -567,6 +568,7 @@ class Connection:
             )
         if frame_type != METHOD:
             raise UnexpectedFrame("expected method frame, got non method frame instead")
+        session.broker.limits.check_channels(session.broker.channels_count)
         index = method_index(payload)
         decode_method(payload)
         if index != _CHANNEL_OPEN:
@@ -712,6 +714,7 @@ class Connection:
         session, self._session = self._session, None
         if session is None:
             return
+        session.vhost.connections_count -= 1
         self._timeouts.stop()
         channels = tuple(self._channels.values())
         self._channels.clear()

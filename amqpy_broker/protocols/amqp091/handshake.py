@@ -147,7 +147,8 @@ class Handshake:
             raise SilentClose(f"unknown authentication mechanism '{mechanism}'")
         assert isinstance(response, bytes)
         self._log_in(mechanism, response)
-        self._output.write(method_frame(0, commands.Connection.Tune, CHANNEL_MAX, FRAME_SIZE_MAX, HEARTBEAT_S))
+        channel_max = self._broker.limits.channel_max
+        self._output.write(method_frame(0, commands.Connection.Tune, channel_max, FRAME_SIZE_MAX, HEARTBEAT_S))
         self.step = Step.TUNE_OK
 
     def _log_in(self, mechanism: str, response: bytes) -> None:
@@ -180,7 +181,7 @@ class Handshake:
         asked = method.frame
         assert isinstance(asked, commands.Connection.TuneOk)
         _check_tuned("frame_max", self._broker.profile.frame_size_min, FRAME_SIZE_MAX, asked.frame_max)
-        _check_tuned("channel_max", 1, CHANNEL_MAX, asked.channel_max)
+        _check_tuned("channel_max", 1, self._broker.limits.channel_max, asked.channel_max)
         self.negotiated.frame_size_max = asked.frame_max
         self.negotiated.channel_max = asked.channel_max
         self.negotiated.heartbeat_s = asked.heartbeat
@@ -194,9 +195,11 @@ class Handshake:
         user = self.negotiated.user
         assert user is not None
         name = asked.virtual_host
+        self._broker.limits.check_connections(self._broker.connections_count)
         vhost = self._broker.vhosts.get(name)
         if vhost is None:
             raise NotAllowed(f"vhost {name} not found")
+        vhost.limits.check_connections(vhost.connections_count, name, user.name)
         if name not in user.permissions:
             raise NotAllowed(f"access to vhost '{name}' refused for user '{user.name}'")
         self.negotiated.vhost = vhost

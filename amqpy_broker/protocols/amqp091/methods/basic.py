@@ -8,7 +8,6 @@ from amqpy_broker.core.arguments import INTEGER_KINDS, Arguments
 from amqpy_broker.core.direct_replies import REPLY_TO
 from amqpy_broker.core.erlang_terms import Atom, format_p
 from amqpy_broker.core.errors import NotAllowed, NotImplementedByBroker, PreconditionFailed
-from amqpy_broker.core.limits import CONSUMERS_PER_CHANNEL_MAX
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.core.queues.browse import BROWSE, browses
@@ -53,8 +52,7 @@ def consume(channel: Channel, method: Method) -> None:
     tag = asked.consumer_tag
     if tag in deliveries.consumers:
         raise NotAllowed(f"attempt to reuse consumer tag '{tag}'")
-    if len(deliveries.consumers) >= CONSUMERS_PER_CHANNEL_MAX:
-        raise NotAllowed(f"reached maximum ({CONSUMERS_PER_CHANNEL_MAX}) of consumers per channel")
+    channel.session.broker.limits.check_consumers(len(deliveries.consumers))
     if queue_name == REPLY_TO:
         _consume_replies(channel, asked)
         return
