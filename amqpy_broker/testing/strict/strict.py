@@ -16,7 +16,7 @@ from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.core.vhost import VirtualHost
 from amqpy_broker.testing.conversation.decoder import Conversation
-from amqpy_broker.testing.conversation.events import Heartbeat, Opened, Said
+from amqpy_broker.testing.conversation.events import Said, Unreadable
 from amqpy_broker.testing.conversation.frames import Direction
 from amqpy_broker.testing.conversation.show import show
 from amqpy_broker.testing.errors import Misuse
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 FINDINGS_MAX: Final = 1000
 # As much of a body as a rule compares, and a line shows.
 _BODY_KEPT_BYTES: Final = 1024
+# What is always the same at the beginning, and long.
+_HANDSHAKE: Final = frozenset(("connection.start", "connection.start-ok", "connection.tune"))
 
 
 class Level(Enum):
@@ -118,7 +120,8 @@ class Strict:
 
     def said(self, talk: Talk, said: Said) -> None:
         """Let all rules hear what was said."""
-        talk.note(said)
+        if said.name not in _HANDSHAKE:
+            talk.note(said)
         if said.direction is Direction.TO_SERVER:
             for rule in self._rules:
                 rule.client_said(talk, said)
@@ -186,7 +189,7 @@ class StrictEar:
         for event in self._conversation.heard(direction, octets):
             if isinstance(event, Said):
                 self._strict.said(self._talk, event)
-            elif not isinstance(event, Heartbeat | Opened):
+            elif isinstance(event, Unreadable):
                 self._talk.note(event)
 
     def ended(self) -> None:

@@ -1,0 +1,1 @@
+"""What the pytest plugin does once a test uses a broker. `pytest_plugin.py` is all that is loaded before."""

@@ -1,0 +1,86 @@
+"""A vhost for one test, with everything of the kit at home in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+from amqpy_broker.testing.clock import Clock
+from amqpy_broker.testing.inside import Inside
+from amqpy_broker.testing.kit import Kit
+from amqpy_broker.testing.thread import BrokerThread
+
+T = TypeVar("T")
+
+# RabbitMQ allows 255 bytes; people read the beginning.
+_NAME_MAX: Final = 80
+_numbers: Final = count(1)
+
+
+class Vhost(Kit):
+    """A vhost of a shared broker. What the kit can do to a broker, it does in this vhost."""
+
+    def __init__(self, broker: BrokerThread, name: str) -> None:
+        self.broker = broker
+        self.name = name
+        self.home_vhost = name
+        self.history_vhost = name
+
+    @property
+    def url(self) -> str:
+        """What a client connects to."""
+        return f"{self.broker.url}{quote(self.name, safe='')}"
+
+    @property
+    def port(self) -> int:
+        """The port that the broker listens on."""
+        return self.broker.port
+
+    @property
+    def clock(self) -> Clock:
+        """The broker's clock."""
+        return self.broker.clock
+
+    def inside(self) -> Inside:
+        """Return what is inside the broker."""
+        return self.broker.inside()
+
+    def run_in_broker(self, action: Callable[[], T]) -> T:
+        """Do something in the broker's thread."""
+        return self.broker.run_in_broker(action)
+
+    def settled(self, *, timeout_s: float = 5.0, unacked_ok: bool = False) -> None:
+        """Wait until nothing is left to do; see `Broker.settled`."""
+        self.broker.settled(timeout_s=timeout_s, unacked_ok=unacked_ok)
+
+    def advance(
+        self,
+        by: timedelta | None = None,
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        milliseconds: float = 0,
+    ) -> None:
+        """Let time pass; see `Broker.advance`."""
+        step = (by or timedelta()) + timedelta(
+            days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
+        )
+        self.broker.advance(step)
+
+
+@contextmanager
+def vhost_of(broker: BrokerThread, test: str) -> Iterator[Vhost]:
+    """Make a vhost for a test, and take it away with everything in it."""
+    name = f"{re.sub(r'[^0-9A-Za-z_]+', '-', test).strip('-')[:_NAME_MAX]}-{next(_numbers)}"
+    broker.add_vhost(name)
+    try:
+        yield Vhost(broker, name)
+    finally:
+        broker.remove_vhost(name)
