@@ -143,7 +143,7 @@ class Server:
 
     @property
     def is_sending(self) -> bool:
-        """Whether any client is being sent something that its socket has not taken yet."""
+        """Whether anything is on its way to any client that has not reached it yet."""
         return any(session.is_sending for session in self._sessions)
 
     @property

@@ -17,6 +17,7 @@ from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.server.deadlines import Deadlines
+from amqpy_broker.server.sockets import undelivered_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,8 @@ class ClientSession:
         self._something_to_send = anyio.Event()
         self._may_read = anyio.Event()
         self._scope: anyio.CancelScope | None = None
-        # Whether something is on its way that the socket has not taken yet.
-        self.is_sending = False
+        # Whether there is something that the socket has not taken yet.
+        self._sending = False
         self._output = Output(self._wake_writer)
         name, peer_is_local = describe_peer(stream)
         self.connection = make_connection(
@@ -83,6 +84,11 @@ class ClientSession:
             peer_is_local=peer_is_local,
             sooner=lambda: deadlines.sooner(self),
         )
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether something is on its way to the client that has not reached it yet."""
+        return self._sending or undelivered_bytes(self._stream) > 0
 
     @property
     def next_deadline_s(self) -> float:
@@ -164,13 +170,13 @@ class ClientSession:
                 data = connection.data_to_send()
                 if not data:
                     continue
-                self.is_sending = True
+                self._sending = True
                 try:
                     await stream.send(data)
                 except _LOST:
                     scope.cancel()
                     return
-                self.is_sending = False
+                self._sending = False
                 self._may_read.set()
             if connection.closed:
                 scope.cancel()

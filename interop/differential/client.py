@@ -7,8 +7,11 @@ transcript, and where, does not depend on how two channels' frames happened to b
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 import struct
+import sys
+import termios
 
 from interop.differential import wire
 from interop.differential.channel import PATIENCE_S, PROBE_CHANNEL, Channel
@@ -253,6 +256,13 @@ class Connection:
             self.transcript.remark(f"{self.label} frame of {size + 8} bytes is larger than negotiated")
         return kind, number, payload
 
+    @property
+    def _undelivered_bytes(self) -> int:
+        """What was sent and has not reached the broker's machine yet; only Linux tells."""
+        if sys.platform != "linux":
+            return 0
+        return int(struct.unpack("i", fcntl.ioctl(self.socket.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
+
     def _fill(self, size: int, deadline: float) -> bool:
         """Read until the buffer has so many bytes; false at the end of the stream."""
         while len(self._buffer) < size:
@@ -263,7 +273,8 @@ class Connection:
             try:
                 data = self.socket.recv(262144)
             except TimeoutError:
-                self.pace.nothing_came()
+                if not self._undelivered_bytes:
+                    self.pace.nothing_came()
                 continue
             self.pace.something_came()
             if not data:
