@@ -18,6 +18,8 @@ from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.server.server import Server
 from amqpy_broker.testing.clock import Clock
 from amqpy_broker.testing.connection import LinkedConnection
+from amqpy_broker.testing.faults.desk import Desk
+from amqpy_broker.testing.faults.embedded import EmbeddedBroker
 from amqpy_broker.testing.history import History
 from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
@@ -83,6 +85,8 @@ class Broker(RestartableBroker, Kit):
         self._history = History()
         self._publish_listeners: list[PublishListener] = [] if self._strict is None else [self._strict]
         self.core.watch(self._witness_of)
+        self._embedded = EmbeddedBroker(self.core, lambda: self._server)
+        self._fault_desk = Desk(self._embedded, seed)
         self.clock = Clock(self)
 
     def _witness_of(self, vhost: VirtualHost) -> VhostWitness:
@@ -101,7 +105,7 @@ class Broker(RestartableBroker, Kit):
         peer_is_local: bool,
         sooner: Callable[[], None],
     ) -> Connection:
-        return LinkedConnection(
+        connection = LinkedConnection(
             broker,
             output,
             stream,
@@ -111,6 +115,8 @@ class Broker(RestartableBroker, Kit):
             peer_is_local=peer_is_local,
             sooner=sooner,
         )
+        self._fault_desk.connected(lambda: self._embedded.end(connection))
+        return connection
 
     def inside(self) -> Inside:
         """Return what is inside, for the kit's own parts."""
@@ -122,6 +128,7 @@ class Broker(RestartableBroker, Kit):
             self._history,
             self._publish_listeners,
             self._strict,
+            self._fault_desk,
         )
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
@@ -146,7 +153,9 @@ class Broker(RestartableBroker, Kit):
     async def stop(self) -> None:
         """Close all connections with CONNECTION_FORCED, and stop listening. Stopping twice is fine."""
         RUNNING.remove(self.facade)
+        self._fault_desk.close()
         await super().stop()
+        self._fault_desk.complain()
 
     async def __aenter__(self) -> Broker:
         await self.start()
@@ -155,6 +164,8 @@ class Broker(RestartableBroker, Kit):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._fault_desk.forgive()
         await self.stop()
         # What went wrong first is what is to be seen.
         if self._strict is not None and error is None:

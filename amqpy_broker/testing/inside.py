@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.server.server import Server
 from amqpy_broker.testing.connection import LinkedConnection
+from amqpy_broker.testing.faults.desk import Desk
 from amqpy_broker.testing.history import History
 from amqpy_broker.testing.listening import Listener
 from amqpy_broker.testing.settling import Settling
@@ -29,6 +30,8 @@ class Inside:
     publish_listeners: list[PublishListener]
     # Who judges what clients do, if anybody does.
     strict: Strict | None
+    # What goes wrong, because a test wants it to.
+    faults: Desk
 
     @property
     def connections(self) -> Iterator[LinkedConnection]:

@@ -54,6 +54,8 @@ class BrokerThread(Kit):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self.run_in_broker(self.inside().faults.forgive)
         self.stop()
         strict = self._started().inside().strict
         # What went wrong first is what is to be seen.
