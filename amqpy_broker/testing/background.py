@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 import anyio
+from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup
+
+from amqpy_broker.server.server import ACCEPT_RETRY_S
+
+logger = logging.getLogger(__name__)
 
 
 class Background(ABC):
@@ -96,3 +102,46 @@ class Background(ABC):
         finally:
             self._started.set()
             self._ended.set()
+
+
+class Listener(Background):
+    """Serves clients that connect, each in a task of its own.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 is any free one.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__()
+        self.host = host
+        self.port = port
+        # What is said when it cannot be had.
+        self.wanted_address = f"{host}:{port}"
+
+    @abstractmethod
+    async def _serve_client(self, stream: ByteStream) -> None:
+        """Serve one client. Nothing that happens here may reach another: it does not raise, and closes the stream."""
+
+    async def _serve(self, started: Callable[[], None]) -> None:
+        tcp = await anyio.create_tcp_listener(local_host=self.host, local_port=self.port)
+        try:
+            self.port = int(tcp.extra(SocketAttribute.local_port))
+            async with anyio.create_task_group() as tasks:
+                for listener in tcp.listeners:
+                    assert isinstance(listener, SocketListener)
+                    tasks.start_soon(self._accept, listener, tasks)
+                started()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await tcp.aclose()
+
+    async def _accept(self, listener: SocketListener, tasks: TaskGroup) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except OSError as failure:
+                logger.error("cannot accept connections: %s", failure)
+                await anyio.sleep(ACCEPT_RETRY_S)
+            else:
+                tasks.start_soon(self._serve_client, stream)

@@ -12,60 +12,28 @@ import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from typing import Final
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup
+from anyio.abc import ByteStream
 
 from amqpy_broker.core.clock import Clock, SystemClock
-from amqpy_broker.server.server import ACCEPT_RETRY_S
 from amqpy_broker.server.session import READ_SIZE_BYTES, describe_peer
-from amqpy_broker.testing.background import Background
+from amqpy_broker.testing.background import Listener
 from amqpy_broker.testing.conversation.decoder import BODY_KEPT_BYTES, Conversation
 from amqpy_broker.testing.conversation.events import Event
 from amqpy_broker.testing.link import Direction, Ending, Link, LinkFilter
-from amqpy_broker.testing.sockets import reset
+from amqpy_broker.testing.resets import reset
+from amqpy_broker.testing.upstream import parse_url
 
 logger = logging.getLogger(__name__)
 
 # How much may wait for a side that reads slowly before the other is not read from.
 _WAITING_MAX_BYTES: Final = 1024 * 1024
-_PORTS: Final = {"amqp": 5672, "amqps": 5671}
 _LOST: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 
-class Upstream(NamedTuple):
-    """Where the broker is."""
-
-    host: str
-    port: int
-    is_tls: bool
-    login: str
-    rest: str
-
-    @property
-    def address(self) -> str:
-        """Host and port, for people."""
-        return f"{self.host}:{self.port}"
-
-
-def parse_url(url: str) -> Upstream:
-    """Take the URL of a broker apart.
-
-    Raises:
-        ValueError: it is none.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.netloc:
-        raise ValueError(f"'{url}' is no URL of a broker; one begins with amqp:// or amqps://")
-    login, at, _ = parts.netloc.rpartition("@")
-    rest = parts.path + (f"?{parts.query}" if parts.query else "")
-    port = parts.port if parts.port is not None else _PORTS[parts.scheme]
-    return Upstream(parts.hostname or "localhost", port, parts.scheme == "amqps", login + at, rest or "/")
-
-
-class Proxy(Background):
+class Proxy(Listener):
     """Stands before a broker.
 
     Args:
@@ -96,12 +64,8 @@ class Proxy(Background):
         body_kept_bytes: int = BODY_KEPT_BYTES,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(host, port)
         self.upstream = parse_url(to)
-        self.host = host
-        self.port = port
-        # What is said when it cannot be had.
-        self.wanted_address = f"{host}:{port}"
         self.links: list[Link] = []
         self._on_event = on_event
         self._filters = tuple(filters)
@@ -121,29 +85,6 @@ class Proxy(Background):
     def connection_count(self) -> int:
         """Clients whose connections pass through."""
         return len(self.links)
-
-    async def _serve(self, started: Callable[[], None]) -> None:
-        tcp = await anyio.create_tcp_listener(local_host=self.host, local_port=self.port)
-        try:
-            self.port = int(tcp.extra(SocketAttribute.local_port))
-            async with anyio.create_task_group() as tasks:
-                for listener in tcp.listeners:
-                    assert isinstance(listener, SocketListener)
-                    tasks.start_soon(self._accept, listener, tasks)
-                started()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await tcp.aclose()
-
-    async def _accept(self, listener: SocketListener, tasks: TaskGroup) -> None:
-        while True:
-            try:
-                stream = await listener.accept()
-            except OSError as failure:
-                logger.error("cannot accept connections: %s", failure)
-                await anyio.sleep(ACCEPT_RETRY_S)
-            else:
-                tasks.start_soon(self._serve_client, stream)
 
     async def _serve_client(self, client: ByteStream) -> None:
         """Serve one client; nothing that happens here may reach another."""
@@ -167,8 +108,8 @@ class Proxy(Background):
 
     async def _serve_conversation(self, client: ByteStream, conversation: Conversation) -> str:
         try:
-            server = await self._connect()
-        except (OSError, ssl.SSLError) as failure:
+            server = await self.upstream.connect(self._ssl_context)
+        except OSError as failure:
             return f"cannot connect to {self.upstream.address}: {failure}"
         link = Link(self._clock, name=conversation.opened.name)
         for one in self._filters:
@@ -181,14 +122,6 @@ class Proxy(Background):
                 return await _Session(link, client, server, conversation, self._tell).run()
         finally:
             self.links.remove(link)
-
-    async def _connect(self) -> ByteStream:
-        host, port = self.upstream.host, self.upstream.port
-        if not self.upstream.is_tls:
-            return await anyio.connect_tcp(host, port)
-        return await anyio.connect_tcp(
-            host, port, tls=True, ssl_context=self._ssl_context, tls_standard_compatible=False
-        )
 
     def _tell(self, events: Iterable[Event]) -> None:
         if self._on_event is not None:

@@ -78,6 +78,10 @@ class Printer:
                 return self._said(event)
 
     def _said(self, event: Said) -> str:
+        return f"{_who(event)} {self.what_is_said(event)}"
+
+    def what_is_said(self, event: Said) -> str:
+        """Show a method and its message, without who says it."""
         arguments = without_secrets(event.name, event.arguments)
         refusal = _refusal(event.name, arguments)
         if refusal:
@@ -88,7 +92,7 @@ class Printer:
         words += [_argument(name, value) for name, value in arguments.items() if _says_something(name, value)]
         if event.content is not None:
             words += self._content(event.content)
-        return " ".join((_who(event), *words))
+        return " ".join(words)
 
     def _content(self, content: Content) -> list[str]:
         properties = " ".join(_property(name, value) for name, value in content.properties.items())
@@ -111,6 +115,11 @@ class Printer:
 def show(event: Event) -> str:
     """Show one event as a line without colours."""
     return Printer().line(event)
+
+
+def what_is_said(event: Said) -> str:
+    """Show a method and its message without colours, and without who says it."""
+    return Printer().what_is_said(event)
 
 
 def _who(event: Said | Heartbeat | ProtocolHeader | Unreadable) -> str:

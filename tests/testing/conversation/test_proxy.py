@@ -17,7 +17,8 @@ from pamqp.commands import Basic, Channel, Connection, Queue
 from amqpy_broker import Broker
 from amqpy_broker.testing.conversation.events import Ended, Event, Opened, Said
 from amqpy_broker.testing.link import DROP, PASS, Direction, Hold, Link, Verdict, WireFrame
-from amqpy_broker.testing.proxy import Proxy, parse_url
+from amqpy_broker.testing.proxy import Proxy
+from amqpy_broker.testing.upstream import parse_url
 from tests.server.loops import SocketClient, connected, on_each_loop, until
 from tests.wire import method, publish
 
