@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from amqpy_broker.core.snapshot import Snapshot
     from amqpy_broker.testing.broker import Broker
     from amqpy_broker.testing.definitions import DefinitionsWarning
-    from amqpy_broker.testing.errors import Misuse, NotSettled
+    from amqpy_broker.testing.errors import Misuse, NoMessage, NoSuchThing, NotSeen, NotSettled, Unroutable
+    from amqpy_broker.testing.explanation import Explanation
+    from amqpy_broker.testing.messages import Message, Properties
+    from amqpy_broker.testing.records import THE_TEST, Loss
     from amqpy_broker.testing.thread import BrokerThread
 
 # Loaded when they are asked for: pytest loads the plugin in this package everywhere, and most tests need no broker.
@@ -17,12 +20,38 @@ _MODULES = {
     "BrokerThread": "testing.thread",
     "DefinitionsError": "core.definitions",
     "DefinitionsWarning": "testing.definitions",
+    "Explanation": "testing.explanation",
+    "Loss": "testing.records",
+    "Message": "testing.messages",
     "Misuse": "testing.errors",
+    "NoMessage": "testing.errors",
+    "NoSuchThing": "testing.errors",
+    "NotSeen": "testing.errors",
     "NotSettled": "testing.errors",
+    "Properties": "testing.messages",
     "Snapshot": "core.snapshot",
+    "THE_TEST": "testing.records",
+    "Unroutable": "testing.errors",
 }
 
-__all__ = ["Broker", "BrokerThread", "DefinitionsError", "DefinitionsWarning", "Misuse", "NotSettled", "Snapshot"]
+__all__ = [
+    "THE_TEST",
+    "Broker",
+    "BrokerThread",
+    "DefinitionsError",
+    "DefinitionsWarning",
+    "Explanation",
+    "Loss",
+    "Message",
+    "Misuse",
+    "NoMessage",
+    "NoSuchThing",
+    "NotSeen",
+    "NotSettled",
+    "Properties",
+    "Snapshot",
+    "Unroutable",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -29,12 +29,15 @@ from amqpy_broker.testing.restart import RestartableBroker
 from amqpy_broker.testing.running import RUNNING, place_of_caller
 from amqpy_broker.testing.settling import Settling
 from amqpy_broker.testing.strict.strict import Strict, level_named
+from amqpy_broker.testing.vhost_kit import VhostKit
+from amqpy_broker.testing.viewing import client_name
+from amqpy_broker.testing.waits import Waits
 from amqpy_broker.testing.witness import PublishListener, VhostWitness
 
 T = TypeVar("T")
 
 
-class Broker(RestartableBroker, Kit):
+class Broker(RestartableBroker, Waits, Kit):
     """An AMQP 0-9-1 broker in the test's own event loop, asyncio or trio.
 
         async with Broker(virtual_time=True) as broker:
@@ -90,7 +93,13 @@ class Broker(RestartableBroker, Kit):
         self.clock = Clock(self)
 
     def _witness_of(self, vhost: VirtualHost) -> VhostWitness:
-        return VhostWitness(self.core, vhost, self._history, self._publish_listeners)
+        return VhostWitness(self.core, vhost, self._history, self._publish_listeners, self._client_name)
+
+    def _client_name(self, connection_name: str) -> str:
+        for connection in self._server.connections:
+            if connection.name == connection_name:
+                return client_name(connection)
+        return ""
 
     def _make_server(self, port: int, unix_path: str | None) -> Server:
         return Server(self.core, host=self.host, port=port, unix_path=unix_path, make_connection=self._make_connection)
@@ -216,6 +225,10 @@ class Broker(RestartableBroker, Kit):
                 await self.settled(unacked_ok=True)
         self.clock.turn_to(target_s)
         await self.settled(unacked_ok=True)
+
+    def vhost(self, name: str) -> VhostKit:
+        """Return the kit at home in one vhost, whether there is such a vhost yet or not."""
+        return VhostKit(self, name)
 
     # --- without sockets --------------------------------------------------------------------------------------------
 

@@ -19,3 +19,7 @@ class NoMessage(LookupError):
 
 class Unroutable(RuntimeError):
     """A message that must reach a queue reaches none; the text explains why."""
+
+
+class NotSeen(AssertionError, TimeoutError):
+    """What was waited for did not come; the text tells what there is instead."""

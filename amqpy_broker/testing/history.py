@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Final, TypeVar
 
-from amqpy_broker.testing.records import Record
+from amqpy_broker.core.queues.base import QueuedMessage
+from amqpy_broker.testing.records import Delivered, Record
 
 # Records of each kind. A test that needs more measures a load, and its history would take a gigabyte.
 RECORDS_MAX: Final = 100_000
@@ -36,6 +38,8 @@ class History:
         self._forgotten: dict[type[Record], int] = {}
         # The most that was unacknowledged at a time, by vhost and queue.
         self._peaks: dict[tuple[str, str], int] = {}
+        # Deliveries that are not settled. They are no past, and are not cleared.
+        self._unsettled: dict[QueuedMessage, Delivered] = {}
 
     def next_number(self) -> int:
         """Return the number for a new record."""
@@ -58,14 +62,30 @@ class History:
         """List the records of a kind that meet all conditions."""
         return [record for record in self._all(kind) if all(condition(record) for condition in conditions)]
 
-    def latest(self, count: int) -> list[Record]:
-        """List the last records of any kind."""
-        tails = [record for kept in self._kept.values() for record, _ in list(kept.records)[-count:]]
+    def latest(self, count: int, condition: Callable[[Record], bool]) -> list[Record]:
+        """List the last records of any kind that meet a condition."""
+        tails: list[Record] = []
+        for kept in self._kept.values():
+            tails += islice((record for record, _ in reversed(kept.records) if condition(record)), count)
         return sorted(tails, key=lambda record: record.number)[-count:]
 
-    def forgotten_count(self, kind: type[Record]) -> int:
-        """Say how many records of a kind were forgotten, because there was no room."""
-        return self._forgotten.get(kind, 0)
+    def forgotten_count(self, kind: type[Record] | None = None) -> int:
+        """Say how many records, of a kind or of all, were forgotten because there was no room."""
+        return sum(self._forgotten.values()) if kind is None else self._forgotten.get(kind, 0)
+
+    # --- deliveries that are not settled ----------------------------------------------------------------------------
+
+    def handed_out(self, queued: QueuedMessage, record: Delivered) -> None:
+        """Remember who has a message, until it is settled."""
+        self._unsettled[queued] = record
+
+    def settled(self, queued: QueuedMessage) -> Delivered | None:
+        """Forget who had a message, and say who it was, if anybody."""
+        return self._unsettled.pop(queued, None)
+
+    def unsettled(self) -> list[Delivered]:
+        """List the deliveries that are not settled, the oldest first."""
+        return list(self._unsettled.values())
 
     def note_unacked(self, vhost: str, queue: str, count: int) -> None:
         """Remember how much of a queue was unacknowledged, if it is more than ever."""

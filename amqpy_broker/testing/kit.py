@@ -5,12 +5,14 @@ Each part is a file of its own; `Kit` puts them together.
 
 from __future__ import annotations
 
+from amqpy_broker.testing.arrangement import Arrangement
 from amqpy_broker.testing.definitions import Definitions
 from amqpy_broker.testing.faulty import Faulty
 from amqpy_broker.testing.snapshots import Snapshots
 from amqpy_broker.testing.strict.findings import Findings
 from amqpy_broker.testing.vhosts import Vhosts
+from amqpy_broker.testing.waits import Conditions
 
 
-class Kit(Definitions, Faulty, Findings, Snapshots, Vhosts):
+class Kit(Arrangement, Conditions, Definitions, Faulty, Findings, Snapshots, Vhosts):
     """What a test can know of a broker, and do to it."""

@@ -78,6 +78,11 @@ class Message:
         return python_values(self._message.headers)
 
     @property
+    def table(self) -> Arguments:
+        """The header table with the types it has on the wire."""
+        return self._message.headers
+
+    @property
     def properties(self) -> Properties:
         """Its other properties."""
         values: dict[str, Any] = {

@@ -64,6 +64,8 @@ class Published(Record):
     connection: str
     channel: int
     user: str
+    # The name that the client gave its connection, if it gave one.
+    client_name: str
     mandatory: bool
     # It waits in a delayed message exchange: where it will go is not known yet.
     delayed: bool = False
@@ -109,6 +111,8 @@ class Delivered(Record):
     connection: str
     channel: int
     user: str
+    # The name that the client gave its connection, if it gave one.
+    client_name: str
     # None: for basic.get.
     consumer_tag: str | None
     # Nothing is to be acknowledged.
@@ -123,7 +127,8 @@ class Delivered(Record):
     def more(self) -> str:
         """From where, and to whom."""
         how = f"consumer {self.consumer_tag!r}" if self.consumer_tag is not None else "basic.get"
-        return f" from {self.queue} to {how} of {self.connection}{' (redelivered)' if self.redelivered else ''}"
+        again = " (redelivered)" if self.redelivered else ""
+        return f" from {self.queue} to {how} of {self.client_name or self.connection}{again}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,11 @@ class Settled(Record):
     def connection(self) -> str:
         """The connection it was delivered over."""
         return self.delivery.connection
+
+    @property
+    def client_name(self) -> str:
+        """The name that the client gave that, if it gave one."""
+        return self.delivery.client_name
 
     @property
     def channel(self) -> int:

@@ -21,6 +21,8 @@ from amqpy_broker.testing.kit import Kit
 from amqpy_broker.testing.restart import How
 from amqpy_broker.testing.running import place_of_caller
 from amqpy_broker.testing.settling import Settling
+from amqpy_broker.testing.vhost_kit import BlockingVhostKit
+from amqpy_broker.testing.waits import BlockingWaits
 
 T = TypeVar("T")
 
@@ -28,7 +30,7 @@ T = TypeVar("T")
 QUIET_S: Final = 0.02
 
 
-class BrokerThread(Kit):
+class BrokerThread(BlockingWaits, Kit):
     """An AMQP 0-9-1 broker in a thread of its own, with an event loop of its own.
 
         with BrokerThread() as broker:
@@ -183,6 +185,18 @@ class BrokerThread(Kit):
         if self._portal is None:
             raise Misuse("this broker does not run, so it cannot go down")
         return self._portal.wrap_async_context_manager(broker.down(how=how))
+
+    def vhost(self, name: str) -> BlockingVhostKit:
+        """Return the kit at home in one vhost, whether there is such a vhost yet or not."""
+        return BlockingVhostKit(self, name)
+
+    def block_on(self, action: Callable[[], Awaitable[T]]) -> T:
+        """Await something in the broker's event loop, and return what comes of it.
+
+        Raises:
+            Misuse: the broker does not run.
+        """
+        return self._wait(action)
 
     def _wait(self, action: Callable[[], Awaitable[T]]) -> T:
         if self._portal is None:

@@ -57,14 +57,19 @@ class VhostWitness:
     """Watches one vhost."""
 
     def __init__(
-        self, core: BrokerCore, vhost: VirtualHost, history: History, listeners: list[PublishListener]
+        self,
+        core: BrokerCore,
+        vhost: VirtualHost,
+        history: History,
+        listeners: list[PublishListener],
+        client_name: Callable[[str], str],
     ) -> None:
+        """Say `client_name` the broker's name of a connection, and it tells the client's name for it."""
         self._core = core
         self._vhost = vhost
         self._history = history
         self._listeners = listeners
-        # What is handed out and not settled.
-        self._handed_out: dict[QueuedMessage, Delivered] = {}
+        self._client_name = client_name
         self._classes: dict[type[ClassicQueue], type[ClassicQueue]] = {}
         # The queue that is being purged.
         self.purged: Queue | None = None
@@ -92,6 +97,7 @@ class VhostWitness:
                 connection=source.connection,
                 channel=source.channel,
                 user=source.user,
+                client_name=self._client_name(source.connection),
                 mandatory=mandatory,
                 delayed=not queues and self._is_delayed(message),
                 reply=to_replies and any(map(self._core.replies.exists, replies)),
@@ -119,12 +125,13 @@ class VhostWitness:
             connection=source.connection,
             channel=source.channel,
             user=source.user,
+            client_name=self._client_name(source.connection),
             consumer_tag=None if consumer is None else consumer.tag,
             no_ack=queued is None,
         )
         self._history.add(record)
         if queued is not None:
-            self._handed_out[queued] = record
+            self._history.handed_out(queued, record)
             self._history.note_unacked(self._vhost.name, queue.name, queue.unacked_count)
 
     def dead_lettered(self, queue: Queue, letter: CoreMessage, reason: Reason, reached: tuple[Queue, ...]) -> None:
@@ -157,7 +164,7 @@ class VhostWitness:
 
     def settled(self, how: type[Settled], queued: QueuedMessage) -> None:
         """Write down how a delivery ended."""
-        delivery = self._handed_out.pop(queued, None)
+        delivery = self._history.settled(queued)
         if delivery is not None:
             number, at, vhost, _ = self._next(queued.message)
             self._history.add(how(number, at, vhost, delivery.message, delivery))
