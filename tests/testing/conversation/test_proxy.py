@@ -104,7 +104,7 @@ async def test_what_the_broker_says_last_arrives_before_the_socket_closes() -> N
         Proxy(broker.url) as proxy,
         await anyio.connect_tcp("127.0.0.1", proxy.port) as stream,
     ):
-        await stream.send(b"AMQP\x00\x01\x00\x00")
+        await stream.send(b"AMQP\x00\x00\x0a\x00")
         assert await stream.receive() == b"AMQP\x00\x00\x09\x01"
         assert await SocketClient(stream).ended()
 

@@ -15,7 +15,6 @@ from pamqp.commands import Basic, Channel, Confirm, Connection, Queue
 
 from amqpy_broker import Broker
 from amqpy_broker.testing.conversation.events import Event, Said
-from amqpy_broker.testing.conversation.frames import Direction
 from amqpy_broker.testing.conversation.recording import Recorder, load_recording
 from amqpy_broker.testing.proxy import Proxy
 from amqpy_broker.testing.replay import Mismatch, RecordedBroker, replay
