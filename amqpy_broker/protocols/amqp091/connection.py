@@ -227,7 +227,9 @@ class Connection:
         elif now_s >= self._heartbeats.give_up_at_s:
             self._give_up("missed heartbeats from client")
         elif now_s >= self._heartbeats.send_at_s:
-            self.output.write(HEARTBEAT_FRAME)
+            # What is about to be sent will do.
+            if not self.output.pieces:
+                self.output.write(HEARTBEAT_FRAME)
             self._heartbeats.sent(now_s)
 
     def close(self, refusal: AmqpError) -> None:
