@@ -202,8 +202,8 @@ def _permission(**fields: object) -> dict[str, object]:
     return {"permissions": [{"user": "guest", "vhost": "/", "configure": ".*", "write": "", "read": ""} | fields]}
 
 
-# Not here: bindings of what is missing, which 3.10 passes over and 4.0 refuses, though both write such files; and a queue
-# that does not say whether it is durable, of which 4.0 makes something.
+# Not here: bindings of what is missing, which 3.10 passes over and 4.0 refuses, though both write such files; and a
+# queue that does not say whether it is durable, of which 4.0 makes something.
 REFUSED_OR_NOT: tuple[object, ...] = (
     _queue(arguments={"x-max-length": "abc"}),
     _queue(arguments={"x-max-length": -1}),

@@ -268,7 +268,9 @@ class _Loading:
     # --- users and vhosts -------------------------------------------------------------------------------------------
 
     def _read_vhost(self, entry: _Entry) -> Step:
-        name = entry.name("name")
+        name, queue_type = entry.name("name"), entry.fields.get("default_queue_type")
+        if queue_type not in (None, "classic", "undefined"):
+            self.remarks.append(f"{entry.place} ({name!r}): the default queue type is always classic here")
 
         def create() -> None:
             self._core.add_vhost(name)
@@ -415,10 +417,11 @@ def _is_reserved(name: str) -> bool:
 
 def _refused(entry: _Entry, refusal: AmqpError, field: str = "") -> DefinitionsError:
     """Say where what the broker refuses stands."""
-    found = _INVALID_ARGUMENT.fullmatch(refusal.reply_text)
+    found = _INVALID_ARGUMENT.fullmatch(refusal.text)
     if found is not None:
-        return DefinitionsError(f"{entry.place}.arguments.{found[1]}: {found[2]}")
-    return DefinitionsError(f"{entry.place}{field}: {refusal.reply_text}")
+        reason = found[2].strip('"')
+        return DefinitionsError(f"{entry.place}.arguments.{found[1]}: {reason}")
+    return DefinitionsError(f"{entry.place}{field}: {refusal.text}")
 
 
 def _entries(document: Mapping[object, object], key: str) -> Iterator[_Entry]:
