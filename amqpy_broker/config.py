@@ -5,8 +5,15 @@ port = 5672
 unix = "/run/amqpy.sock"
 profile = "4.0"
 log_level = "info"
+data_dir = "/var/lib/amqpy"
+disk_free_limit = "1GB"
 memory_watermark = "2GiB"
 vhosts = ["/", "orders"]
+
+[limits]
+connection_max = 1000
+[limits.vhost]
+max_queues = 5000
 
 [[users]]
 name = "shop"
@@ -21,23 +28,42 @@ read = ".*"
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
 from amqpy_broker.core.broker import DEFAULT_USER, DEFAULT_VHOST, BrokerCore
+from amqpy_broker.core.limits import CHANNEL_MAX
+from amqpy_broker.core.quotas import Limits, VhostLimits
 from amqpy_broker.core.users import Permissions, User, hash_password
 
 # Settings that are also options of the command, under the same names.
 OPTIONS: Final = frozenset(
-    ("host", "port", "unix", "profile", "log_level", "memory_watermark", "loop", "trace", "events")
+    (
+        "host",
+        "port",
+        "unix",
+        "profile",
+        "data_dir",
+        "disk_free_limit",
+        "log_level",
+        "memory_watermark",
+        "loop",
+        "trace",
+        "events",
+    )
 )
-_KEYS: Final = OPTIONS | {"vhosts", "users"}
+_KEYS: Final = OPTIONS | {"vhosts", "users", "limits"}
+_LIMITS: Final = frozenset(limit.name for limit in fields(Limits)) - {"vhost"}
+_VHOST_LIMITS: Final = frozenset(limit.name for limit in fields(VhostLimits))
+# Channel numbers have 16 bits.
+_CHANNELS: Final = 1 << 16
 _USER_KEYS: Final = frozenset(("name", "password", "tags", "permissions"))
 _PERMISSION_KEYS: Final = frozenset(("configure", "write", "read"))
 _OPTION_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "port": (int,),
     "memory_watermark": (int, str),
+    "disk_free_limit": (int, str),
     "trace": (bool,),
     "events": (bool,),
 }
@@ -59,18 +85,30 @@ class Config:
     vhosts: tuple[str, ...] = (DEFAULT_VHOST,)
     # None: nothing was said, so there is guest.
     users: tuple[User, ...] | None = None
+    limits: Limits = field(default_factory=Limits)
 
     def apply(self, core: BrokerCore) -> None:
-        """Create the vhosts and users. Whoever lists users means these: guest is gone unless it is listed."""
-        guest = core.users.find(DEFAULT_USER)
+        """Create the vhosts and users. Whoever lists users means these: guest is gone unless it is listed.
+
+        What a data directory already knows stays as it is there; what is new in the file is added.
+        """
         for vhost in self.vhosts:
-            core.add_vhost(vhost)
-            if guest is not None:
-                guest.permissions.setdefault(vhost, Permissions())
-        if self.users is not None:
+            if vhost not in core.vhosts or core.found.is_new:
+                core.add_vhost(vhost)
+                self._admit_guest(core, vhost)
+        if self.users is None:
+            return
+        if core.found.is_new:
             core.users.remove(DEFAULT_USER)
-            for user in self.users:
+        for user in self.users:
+            if core.users.find(user.name) is None:
                 core.users.add(user)
+
+    def _admit_guest(self, core: BrokerCore, vhost: str) -> None:
+        guest = core.users.find(DEFAULT_USER)
+        if guest is not None and vhost not in guest.permissions:
+            guest.permissions[vhost] = Permissions()
+            core.users.add(guest)
 
 
 def load_config(path: Path) -> Config:
@@ -108,8 +146,9 @@ def _read(path: Path, document: Mapping[str, object]) -> Config:
     _refuse_unknown(document, _KEYS, "setting")
     options = {name: _option(name, value) for name, value in document.items() if name in OPTIONS}
     vhosts = tuple(_strings(document.get("vhosts", [DEFAULT_VHOST]), "vhosts"))
+    limits = _limits(document.get("limits", {}))
     if "users" not in document:
-        return Config(path, options, vhosts)
+        return Config(path, options, vhosts, limits=limits)
     tables = document["users"]
     if not isinstance(tables, list):
         raise ConfigError("users must be tables: [[users]]")
@@ -119,7 +158,25 @@ def _read(path: Path, document: Mapping[str, object]) -> Config:
         if user.name in users:
             raise ConfigError(f"user '{user.name}' is there twice")
         users[user.name] = user
-    return Config(path, options, vhosts, tuple(users.values()))
+    return Config(path, options, vhosts, tuple(users.values()), limits)
+
+
+def _limits(value: object) -> Limits:
+    table = dict(_table(value, "limits"))
+    of_vhost = _table(table.pop("vhost", {}), "limits.vhost")
+    _refuse_unknown(table, _LIMITS, "limit")
+    _refuse_unknown(of_vhost, _VHOST_LIMITS, "limit of a vhost")
+    numbers = {name: _limit(f"limits.{name}", number) for name, number in table.items()}
+    if not 0 < numbers.get("channel_max", CHANNEL_MAX) < _CHANNELS:
+        raise ConfigError(f"limits.channel_max must be from 1 to {_CHANNELS - 1}")
+    vhost = VhostLimits(**{name: _limit(f"limits.vhost.{name}", number) for name, number in of_vhost.items()})
+    return Limits(**numbers, vhost=vhost)
+
+
+def _limit(name: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ConfigError(f"{name} must be a whole number, 0 or more")
+    return value
 
 
 def _option(name: str, value: object) -> object:

@@ -13,6 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pamqp import commands, frame
 from pamqp.base import Frame
+from pamqp.body import ContentBody
+from pamqp.header import ContentHeader
 
 COMMAND: Final = (sys.executable, "-m", "amqpy_broker")
 # Long enough for any machine; nothing waits this long unless it is broken.
@@ -121,6 +123,12 @@ class Client:
 
     def send(self, method: Frame, channel: int = 0) -> None:
         self._socket.sendall(frame.marshal(method, channel))
+
+    def publish(self, routing_key: str, body: bytes) -> None:
+        """Publish a persistent message on channel 1."""
+        header = ContentHeader(0, len(body), commands.Basic.Properties(delivery_mode=2))
+        self.send(commands.Basic.Publish(routing_key=routing_key), 1)
+        self._socket.sendall(frame.marshal(header, 1) + frame.marshal(ContentBody(body), 1))
 
     def receive(self) -> Frame:
         """The next method."""

@@ -106,6 +106,101 @@ def test_a_unix_socket_that_a_killed_broker_left_is_replaced(tmp_path: Path) -> 
         assert isinstance(client.open(), commands.Connection.OpenOk)
 
 
+# A data directory -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_durable_outlives_a_kill(tmp_path: Path) -> None:
+    for found in (0, 1):
+        with broker_process("--data-dir", str(tmp_path)) as broker, Client.to(broker) as client:
+            assert publish_durably(client) == found
+            broker.process.kill()
+
+
+def publish_durably(client: Client) -> int:
+    """Publish a persistent message into a durable queue, and wait for the confirm; return how many were there."""
+    client.open()
+    client.send(commands.Channel.Open(), 1)
+    assert isinstance(client.receive(), commands.Channel.OpenOk)
+    client.send(commands.Queue.Declare(queue="q", durable=True), 1)
+    declared = client.receive()
+    assert isinstance(declared, commands.Queue.DeclareOk)
+    client.send(commands.Confirm.Select(), 1)
+    assert isinstance(client.receive(), commands.Confirm.SelectOk)
+    client.publish("q", b"kept")
+    assert isinstance(client.receive(), commands.Basic.Ack)
+    return declared.message_count
+
+
+def test_without_a_data_directory_the_log_says_that_all_is_in_memory(tmp_path: Path) -> None:
+    assert "everything is kept in memory" in log_of_a_session()
+    assert "everything is kept in memory" not in log_of_a_session("--data-dir", str(tmp_path))
+
+
+def test_the_log_says_what_was_recovered_and_when_the_last_end_was_a_crash(tmp_path: Path) -> None:
+    with broker_process("--data-dir", str(tmp_path)) as broker, Client.to(broker) as client:
+        publish_durably(client)
+        broker.process.kill()
+    text = log_of_a_session("--data-dir", str(tmp_path))
+    assert f"the last broker on {tmp_path} did not stop cleanly" in text
+    assert f"recovered 1 messages in 1 queues from {tmp_path}" in text
+    assert "did not stop cleanly" not in log_of_a_session("--data-dir", str(tmp_path))
+
+
+def test_a_directory_in_use_is_one_line(tmp_path: Path) -> None:
+    with broker_process("--data-dir", str(tmp_path)) as broker:
+        second = run_broker("--port", "0", "--data-dir", str(tmp_path))
+        assert (second.returncode, second.stdout) == (1, "")
+        assert last_line(second.stderr) == f"amqpy-broker: {tmp_path} is in use by process {broker.process.pid}"
+
+
+def test_a_directory_that_is_damaged_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    with broker_process("--data-dir", str(tmp_path)) as broker:
+        broker.signal(signal.SIGTERM)
+        broker.end()
+    (tmp_path / "journal.db").write_bytes(b"what is this?" * 1000)
+
+    refused = run_broker("--port", "0", "--data-dir", str(tmp_path))
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert last_line(refused.stderr).startswith("amqpy-broker: ")
+    assert "--recover" in last_line(refused.stderr)
+    with broker_process("--data-dir", str(tmp_path), "--recover") as broker:
+        assert broker.ready_line
+
+
+def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = run_broker("--port", "0", "--data-dir", str(tmp_path / "file" / "data"))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == f"amqpy-broker: cannot use the data directory {tmp_path}/file/data: Not a directory\n"
+
+
+def test_there_is_nothing_to_recover_in_memory() -> None:
+    refused = run_broker("--recover")
+    assert refused.returncode == 2
+    assert refused.stderr == "amqpy-broker: --recover needs --data-dir: there is nothing to recover in memory\n"
+
+
+def last_line(text: str) -> str:
+    return text.splitlines()[-1]
+
+
+# Limits ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_limits_what_clients_may_have(tmp_path: Path) -> None:
+    (tmp_path / "broker.toml").write_text("[limits]\nconnection_max = 1")
+    with (
+        broker_process("--config", str(tmp_path / "broker.toml")) as broker,
+        Client.to(broker) as first,
+        Client.to(broker) as second,
+    ):
+        assert isinstance(first.open(), commands.Connection.OpenOk)
+        refused = second.open()
+    assert isinstance(refused, commands.Connection.Close)
+    assert refused.reply_text == "NOT_ALLOWED - connection refused: node connection limit (1) is reached"
+
+
 # The end --------------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from amqpy_broker.config import OPTIONS, Config, ConfigError, load_config, parse_size
 from amqpy_broker.core.broker import BrokerCore
-from amqpy_broker.core.users import Permissions
+from amqpy_broker.core.quotas import Limits
+from amqpy_broker.core.users import Permissions, User, hash_password
+from tests.memory_journal import Disk, MemoryJournal
 
 
 @pytest.fixture
@@ -69,9 +71,85 @@ def test_a_port_is_a_whole_number(file: Path) -> None:
 
 def test_an_unknown_setting_is_refused_and_the_known_ones_are_listed(file: Path) -> None:
     assert refusal(file, "prot = 5672") == (
-        "unknown setting 'prot': there are events, host, log_level, loop, memory_watermark, port, profile, trace, unix,"
-        " users, vhosts"
+        "unknown setting 'prot': there are data_dir, disk_free_limit, events, host, limits, log_level, loop,"
+        " memory_watermark, port, profile, trace, unix, users, vhosts"
     )
+
+
+# Limits ---------------------------------------------------------------------------------------------------------------
+
+
+def test_limits_are_those_of_the_file_and_the_rest_as_without_it(file: Path) -> None:
+    limits = load(file, "[limits]\nconnection_max = 10\n[limits.vhost]\nmax_queues = 0").limits
+
+    assert (limits.connection_max, limits.vhost.max_queues) == (10, 0)
+    assert (limits.channel_max, limits.vhost.max_bindings) == (Limits().channel_max, Limits().vhost.max_bindings)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("limits = 1", "limits: a table is wanted here"),
+        ("[limits]\nvhost = 1", "limits.vhost: a table is wanted here"),
+        (
+            "[limits]\nconnections = 1",
+            "unknown limit 'connections': there are channel_max, channel_max_per_node, connection_max,"
+            " consumer_max_per_channel",
+        ),
+        (
+            "[limits.vhost]\nqueues = 1",
+            "unknown limit of a vhost 'queues': there are max_bindings, max_connections, max_exchanges, max_queues",
+        ),
+        ("[limits]\nconnection_max = -1", "limits.connection_max must be a whole number, 0 or more"),
+        ("[limits.vhost]\nmax_queues = true", "limits.vhost.max_queues must be a whole number, 0 or more"),
+        ("[limits]\nchannel_max = 0", "limits.channel_max must be from 1 to 65535"),
+        ("[limits]\nchannel_max = 65536", "limits.channel_max must be from 1 to 65535"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(text: str, said: str, file: Path) -> None:
+    assert refusal(file, text) == said
+
+
+# A data directory that knows better -----------------------------------------------------------------------------------
+
+
+USERS = """
+vhosts = ["/", "orders"]
+[[users]]
+name = "shop"
+password = "secret"
+"""
+
+
+def test_what_a_data_directory_knows_stays_and_what_is_new_in_the_file_is_added(file: Path) -> None:
+    disk = Disk()
+    config = load(file, USERS)
+    first = MemoryJournal(disk)
+    core = BrokerCore(journal=first)
+    config.apply(core)
+    core.users.add(User("shop", hash_password("changed")))
+    core.close()
+
+    core = BrokerCore(journal=MemoryJournal(disk))
+    load(file, USERS.replace('"orders"', '"orders", "more"') + '[[users]]\nname = "new"\npassword = "p"').apply(core)
+
+    assert set(core.vhosts) == {"/", "orders", "more"}
+    assert sorted(user.name for user in core.users) == ["new", "shop"]
+    assert core.users.authenticate("shop", "changed") is not None
+
+
+def test_guest_may_enter_a_vhost_that_is_new_in_the_file_and_still_after_a_restart(file: Path) -> None:
+    disk = Disk()
+    for _ in range(2):
+        core = BrokerCore(journal=MemoryJournal(disk))
+        load(file, 'vhosts = ["orders"]').apply(core)
+        guest = core.users.find("guest")
+        assert guest is not None
+        assert set(guest.permissions) == {"/", "orders"}
+        core.close()
+
+
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_file_that_cannot_be_read_is_refused(file: Path) -> None:

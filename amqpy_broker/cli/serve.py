@@ -9,9 +9,11 @@ from typing import Final
 
 import click
 
-from amqpy_broker.cli.group import LAZY_COMMANDS, CommandGroup
+from amqpy_broker.cli.group import LAZY_COMMANDS, CommandGroup, fail
 from amqpy_broker.cli.running import LOOPS, run_loop, serve, serve_command
 from amqpy_broker.config import Config, ConfigError, load_config, parse_size
+from amqpy_broker.core.journal import JournalFailed
+from amqpy_broker.core.limits import DISK_FREE_LIMIT_BYTES
 from amqpy_broker.core.profile import DEFAULT_PROFILE, PROFILES
 from amqpy_broker.server.broker import DEFAULT_HOST, Broker
 from amqpy_broker.version import VERSION
@@ -50,6 +52,11 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
 @click.option("--unix", metavar="PATH", help="Listen on a Unix socket, too.")
 @click.option("--profile", default=DEFAULT_PROFILE, type=click.Choice(list(PROFILES)),
               help="The RabbitMQ version to stand in for.")  # fmt: skip
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Keep what is durable here; without it all is in memory.")  # fmt: skip
+@click.option("--recover", is_flag=True, help="Set aside what is damaged in the data directory, and go on.")
+@click.option("--disk-free-limit", callback=_size, default=f"{DISK_FREE_LIMIT_BYTES // 10**6}MB", metavar="SIZE",
+              help="Publishers wait when the data directory's disk has less room.")  # fmt: skip
 @click.option("--memory-watermark", callback=_size, metavar="SIZE",
               help="Publishers wait when messages hold more. [default: 60 % of memory]")  # fmt: skip
 @click.option("--trace", is_flag=True, help="Copy all messages to the exchange amq.rabbitmq.trace.")
@@ -65,6 +72,9 @@ def main(
     port: int,
     unix: str | None,
     profile: str,
+    data_dir: Path | None,
+    recover: bool,
+    disk_free_limit: int,
     memory_watermark: int | None,
     trace: bool,
     events: bool,
@@ -79,6 +89,7 @@ def main(
     \b
     amqpy-broker                          on 127.0.0.1:5672, user guest, password guest
     amqpy-broker --port 0                 on a free port
+    amqpy-broker --data-dir DIR           durable queues and persistent messages survive a restart
     amqpy-broker run -- pytest tests      for one command, which finds it in AMQP_URL
     """
     if context.invoked_subcommand in LAZY_COMMANDS:
@@ -88,14 +99,25 @@ def main(
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     if in_run and context.get_parameter_source("log_level") is click.core.ParameterSource.DEFAULT:
         logging.getLogger().setLevel(logging.WARNING)
-    broker = Broker(
-        host=host,
-        port=0 if in_run and port_is_default else port,
-        unix_path=unix,
-        profile=profile,
-        memory_watermark_bytes=memory_watermark,
-        events=events,
-    )
+    if recover and data_dir is None:
+        raise click.UsageError("--recover needs --data-dir: there is nothing to recover in memory")
+    try:
+        broker = Broker(
+            host=host,
+            port=0 if in_run and port_is_default else port,
+            unix_path=unix,
+            profile=profile,
+            data_dir=data_dir,
+            recover=recover,
+            disk_free_limit_bytes=disk_free_limit,
+            memory_watermark_bytes=memory_watermark,
+            limits=config.limits,
+            events=events,
+        )
+    except JournalFailed as failure:
+        fail(str(failure))
+    except OSError as failure:
+        fail(f"cannot use the data directory {data_dir}: {failure.strerror or failure}")
     config.apply(broker.core)
     if trace:
         for vhost in broker.core.vhosts:

@@ -16,6 +16,7 @@ from amqpy_broker.core.clock import Clock
 from amqpy_broker.core.journal import Journal, JournalFailed
 from amqpy_broker.core.limits import DISK_FREE_LIMIT_BYTES
 from amqpy_broker.core.profile import DEFAULT_PROFILE, profile_named
+from amqpy_broker.core.quotas import Limits
 from amqpy_broker.protocols.amqp091.own_messages import make_message
 from amqpy_broker.server.durability import Durability
 from amqpy_broker.server.server import Server
@@ -45,6 +46,7 @@ class Broker:
         recover: go on without what is damaged in the directory; it is set aside.
         disk_free_limit_bytes: publishers wait when the directory's disk has less room.
         memory_watermark_bytes: publishers wait when messages hold more; by default 60 % of the machine's memory.
+        limits: how many connections, channels, queues and so on there may be.
         tracing: copy all messages of the vhost `/` to the exchange `amq.rabbitmq.trace`.
         events: publish what happens to the exchange `amq.rabbitmq.event` of the vhost `/`.
         seed: makes the names that the broker gives out repeat.
@@ -66,6 +68,7 @@ class Broker:
         recover: bool = False,
         disk_free_limit_bytes: int = DISK_FREE_LIMIT_BYTES,
         memory_watermark_bytes: int | None = None,
+        limits: Limits | None = None,
         tracing: bool = False,
         events: bool = False,
         clock: Clock | None = None,
@@ -75,7 +78,12 @@ class Broker:
 
         def make_core(journal: Journal | None) -> BrokerCore:
             return BrokerCore(
-                known_profile, clock=clock, memory_watermark_bytes=memory_watermark_bytes, seed=seed, journal=journal
+                known_profile,
+                clock=clock,
+                memory_watermark_bytes=memory_watermark_bytes,
+                seed=seed,
+                journal=journal,
+                limits=limits,
             )
 
         self._durability: Durability | None = None
@@ -167,6 +175,8 @@ class Broker:
             raise
         if self._failure is not None:
             raise self._failure
+        if self._durability is None:
+            logger.info("everything is kept in memory: without a data directory nothing outlives the broker")
 
     async def stop(self) -> None:
         """Close all connections with CONNECTION_FORCED, stop listening, and close the data directory.
