@@ -129,14 +129,11 @@ class Recovery:
         pages: dict[int, list[Page]] = {}
         for page in self._recovered.pages:
             pages.setdefault(page.queue, []).append(page)
-        knows = self._recovered.closed_cleanly
-        filled = []
+        crashed = not self._recovered.closed_cleanly
         for name, (queue, delivered_place) in self._queues.items():
-            if name in pages:
-                queue.take_back(pages[name], delivered_place if knows else None)
-                filled.append(queue)
+            queue.take_back(pages.get(name, []), delivered_place, crashed=crashed)
         self._drop_unknown(pages)
-        for queue in filled:
+        for queue, _ in self._queues.values():
             queue.wake_up()
         return sum(page.count for several in pages.values() for page in several)
 

@@ -122,7 +122,7 @@ class Journaled(ClassicQueue):
         """Let the journal forget a message."""
         if queued.batch:
             if not self.deleted:
-                self._journal.settle(queued.batch, self._name, queued.position)
+                self._journal.settle(queued.batch, self._name, self._stored_place(queued))
             queued.batch = 0
 
     def _hand_out(self, queued: QueuedMessage) -> None:
@@ -146,20 +146,29 @@ class Journaled(ClassicQueue):
         super().requeue(returned, failed=failed)
         for queued in returned:
             mark = _mark_of(queued)
-            if queued.batch and mark is not None and not self.deleted:
-                self._journal.mark(queued.batch, self._name, queued.position, mark)
+            if mark is not None and not self.deleted:
+                self._mark(queued, mark)
+
+    def _mark(self, queued: QueuedMessage, mark: Mark) -> None:
+        if queued.batch:
+            self._journal.mark(queued.batch, self._name, self._stored_place(queued), mark)
+
+    def _stored_place(self, queued: QueuedMessage) -> int:
+        """Say under which place the journal knows a message."""
+        return queued.position
 
     # --- through a restart ------------------------------------------------------------------------------------------
 
-    def take_back(self, pages: list[Page], delivered_place: int | None) -> None:
+    def take_back(self, pages: list[Page], delivered_place: int, *, crashed: bool) -> None:
         """Have again what the journal kept. Nobody is told of anything before `wake_up`.
 
-        `delivered_place`: up to where messages were handed out; None if nobody knows.
+        `delivered_place`: up to where messages had been handed out when the broker was stopped last.
         """
         self._deaths = []
         last_place = max((page.last for page in pages), default=0)
-        self._delivered_place = last_place if delivered_place is None else delivered_place
-        self._next_position = max(last_place, self._delivered_place)
+        # Places go on where they ended, so that no new message is taken for one that was handed out.
+        self._next_position = max(last_place, delivered_place)
+        self._delivered_place = self._next_position if crashed else delivered_place
         if isinstance(self._ready, PagedReady) and self._deduplication is None:
             self._ready.take_pages(pages)
             if self.settings.max_length_bytes is not None:
@@ -207,8 +216,8 @@ class Journaled(ClassicQueue):
             first = self._ready.first_fresh_place
             return max(self._delivered_place, self._next_position if first is None else first - 1)
         for queued in self._ready.after(None):
-            if queued.batch and queued.redelivered:
-                self._journal.mark(queued.batch, self._name, queued.position, _mark_of(queued) or _CAME_BACK)
+            if queued.redelivered:
+                self._mark(queued, _mark_of(queued) or _CAME_BACK)
         return 0
 
 
@@ -261,11 +270,9 @@ class JournaledLastValueQueue(Journaled, LastValueQueue):
         super()._store(queued)
         queued.stored_place = queued.position
 
-    def _release(self, queued: QueuedMessage) -> None:
+    def _stored_place(self, queued: QueuedMessage) -> int:
         assert isinstance(queued, KeyedMessage)
-        if queued.batch and not self.deleted:
-            self._journal.settle(queued.batch, self._name, queued.stored_place)
-        queued.batch = 0
+        return queued.stored_place
 
     def _replace(self, older: KeyedMessage, newer: KeyedMessage) -> None:
         self._release(older)
