@@ -4,6 +4,7 @@ host = "127.0.0.1"
 port = 5672
 unix = "/run/amqpy.sock"
 profile = "4.0"
+definitions = "/etc/amqpy/definitions.json"
 log_level = "info"
 data_dir = "/var/lib/amqpy"
 disk_free_limit = "1GB"
@@ -46,6 +47,7 @@ OPTIONS: Final = frozenset(
         "profile",
         "data_dir",
         "disk_free_limit",
+        "definitions",
         "log_level",
         "memory_watermark",
         "loop",

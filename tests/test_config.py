@@ -71,8 +71,8 @@ def test_a_port_is_a_whole_number(file: Path) -> None:
 
 def test_an_unknown_setting_is_refused_and_the_known_ones_are_listed(file: Path) -> None:
     assert refusal(file, "prot = 5672") == (
-        "unknown setting 'prot': there are data_dir, disk_free_limit, events, host, limits, log_level, loop,"
-        " memory_watermark, port, profile, trace, unix, users, vhosts"
+        "unknown setting 'prot': there are data_dir, definitions, disk_free_limit, events, host, limits, log_level,"
+        " loop, memory_watermark, port, profile, trace, unix, users, vhosts"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from amqpy_broker.cli.definitions import load_definitions
 from amqpy_broker.cli.group import LAZY_COMMANDS, CommandGroup, fail
 from amqpy_broker.cli.running import LOOPS, run_loop, serve, serve_command
 from amqpy_broker.config import Config, ConfigError, load_config, parse_size
@@ -57,6 +58,8 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
 @click.option("--recover", is_flag=True, help="Set aside what is damaged in the data directory, and go on.")
 @click.option("--disk-free-limit", callback=_size, default=f"{DISK_FREE_LIMIT_BYTES // 10**6}MB", metavar="SIZE",
               help="Publishers wait when the data directory's disk has less room.")  # fmt: skip
+@click.option("--definitions", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Users, vhosts and topology from a file that RabbitMQ has exported.")  # fmt: skip
 @click.option("--memory-watermark", callback=_size, metavar="SIZE",
               help="Publishers wait when messages hold more. [default: 60 % of memory]")  # fmt: skip
 @click.option("--trace", is_flag=True, help="Copy all messages to the exchange amq.rabbitmq.trace.")
@@ -75,6 +78,7 @@ def main(
     data_dir: Path | None,
     recover: bool,
     disk_free_limit: int,
+    definitions: Path | None,
     memory_watermark: int | None,
     trace: bool,
     events: bool,
@@ -118,6 +122,8 @@ def main(
         fail(str(failure))
     except OSError as failure:
         fail(f"cannot use the data directory {data_dir}: {failure.strerror or failure}")
+    if definitions is not None:
+        load_definitions(broker.core, definitions)
     config.apply(broker.core)
     if trace:
         for vhost in broker.core.vhosts:

@@ -11,6 +11,7 @@ Rule 4: whole numbers in arguments become `long`, as in RabbitMQ; JSON tells no 
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,13 +46,26 @@ class DefinitionsError(ValueError):
     """Definitions that cannot be followed; the text names the place and says why."""
 
 
-def load(core: BrokerCore, document: object, *, vhost: str | None = None) -> list[str]:
+def parse(octets: bytes) -> object:
+    """Read the JSON of a definitions file.
+
+    Raises:
+        DefinitionsError: it is none.
+    """
+    try:
+        return json.loads(octets)
+    except (ValueError, RecursionError) as failure:
+        raise DefinitionsError(f"this is no JSON: {failure}") from None
+
+
+def load(core: BrokerCore, document: object, *, vhost: str | None = None, open_to: str | None = None) -> list[str]:
     """Create what definitions name and is not there yet.
 
     Args:
         core: where to create it.
-        document: what `json.load` makes of a definitions file.
+        document: what `parse` makes of a definitions file.
         vhost: where that belongs which names no vhost, as in definitions of a single vhost.
+        open_to: a user who may do everything in the vhosts that are new, unless the definitions say otherwise.
 
     Returns:
         Remarks on what was left out, because there is no such thing here.
@@ -61,8 +75,14 @@ def load(core: BrokerCore, document: object, *, vhost: str | None = None) -> lis
     """
     loading = _Loading(core, vhost)
     steps = loading.read(document)
+    known = set(core.vhosts)
     for step in steps:
         step()
+    user = None if open_to is None else core.users.find(open_to)
+    if user is not None:
+        for name in set(core.vhosts) - known - set(user.permissions):
+            user.permissions[name] = Permissions()
+            core.users.add(user)
     return loading.remarks
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
-from amqpy_broker.core import definitions as core_definitions
 from amqpy_broker.core.broker import DEFAULT_USER
-from amqpy_broker.core.definitions import DefinitionsError
-from amqpy_broker.core.users import Permissions
+from amqpy_broker.core.definitions import dump, load, parse
 from amqpy_broker.testing.in_broker import InBroker, in_broker
 
 
@@ -41,21 +38,13 @@ class Definitions(InBroker):
         """
         document: object = definitions
         if isinstance(definitions, str | PathLike):
-            document = read_definitions(Path(definitions))
+            document = parse(Path(definitions).read_bytes())
         for remark in self._load_definitions(document, vhost):
             warnings.warn(remark, DefinitionsWarning, stacklevel=2)
 
     @in_broker
     def _load_definitions(self, document: object, vhost: str | None) -> list[str]:
-        core = self.inside().core
-        known = set(core.vhosts)
-        try:
-            return core_definitions.load(core, document, vhost=vhost)
-        finally:
-            guest = core.users.find(DEFAULT_USER)
-            for name in core.vhosts:
-                if guest is not None and name not in known:
-                    guest.permissions.setdefault(name, Permissions())
+        return load(self.inside().core, document, vhost=vhost, open_to=DEFAULT_USER)
 
     @in_broker
     def definitions(self, *, vhost: str | None = None) -> dict[str, object]:
@@ -67,17 +56,4 @@ class Definitions(InBroker):
         Raises:
             KeyError: there is no such vhost.
         """
-        return core_definitions.dump(self.inside().core, vhost=vhost)
-
-
-def read_definitions(path: Path) -> object:
-    """Read a definitions file.
-
-    Raises:
-        DefinitionsError: it is no JSON.
-        OSError: it cannot be read.
-    """
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as failure:
-        raise DefinitionsError(f"{path}: {failure}") from None
+        return dump(self.inside().core, vhost=vhost)
