@@ -39,6 +39,8 @@ CREATE TRIGGER piece_gone AFTER DELETE ON pieces BEGIN DELETE FROM notes WHERE i
 CREATE TRIGGER spilled_gone AFTER DELETE ON spilled BEGIN DELETE FROM notes WHERE id = old.id; END;
 """
 
+_STATEMENTS: Final = tuple(_SCHEMA.strip().split("\n"))
+
 # Opens a database by its URI. Tests hand in their own, to make it fail.
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -102,10 +104,16 @@ def has_tables(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
 
 
+def has_our_tables(connection: sqlite3.Connection) -> bool:
+    """Whether the tables are the ones we created, to the letter: a letter more, and a column means something else."""
+    found: list[tuple[str]] = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return sorted(sql for (sql,) in found) == sorted(statement.removesuffix(";") for statement in _STATEMENTS)
+
+
 def create_tables(connection: sqlite3.Connection) -> None:
     """Begin a journal."""
     connection.execute("BEGIN IMMEDIATE")
-    for statement in _SCHEMA.strip().split("\n"):
+    for statement in _STATEMENTS:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
     write_state(connection, "format", str(FORMAT_VERSION))

@@ -17,6 +17,10 @@ _HEADS: Final = (
     "UNION ALL SELECT id, head FROM spilled WHERE id BETWEEN ?1 AND ?2"
 )
 _PIECE: Final = "SELECT p.id, p.head, p.body, n.data FROM {} p LEFT JOIN notes n ON n.id = p.id"
+# Batches of more than one piece whose pieces are remembered.
+_KNOWN_MAX: Final = 64
+
+_BatchSpans = list[tuple[int, dict[int, tuple[int, int]]]]
 
 
 class Piece(NamedTuple):
@@ -72,6 +76,7 @@ class PieceReader:
     def __init__(self, connection: sqlite3.Connection, load: Callable[[bytes], Message]) -> None:
         self._connection = connection
         self._load = load
+        self._known: dict[int, _BatchSpans] = {}
 
     def read(self, page: Page) -> list[Stored]:
         """Read the messages of a page that are not settled, in the order of their places.
@@ -85,18 +90,33 @@ class PieceReader:
                 found = [stored for piece in self._pieces(page) for stored in self._messages(piece, page)]
             finally:
                 self._connection.execute("ROLLBACK")
-        except (sqlite3.DatabaseError, Damaged, ValueError) as failure:
+        except (sqlite3.Error, Damaged, ValueError) as failure:
             raise JournalFailed(f"batch {page.batch} of the journal is damaged: {failure}") from failure
         found.sort(key=_place)
         return found
 
     def _pieces(self, page: Page) -> Iterator[Piece]:
         """Read the pieces of a page's batch that hold messages of it."""
-        heads: list[tuple[int, object]] = self._connection.execute(_HEADS, rows_of(page.batch)).fetchall()
-        for row, octets in heads:
-            if _holds(read_head(row, octets), page):
+        for row, spans in self._spans(page.batch):
+            first, last = spans.get(page.queue, (0, -1))
+            if first <= page.last and last >= page.first:
                 sql = piece_sql(table_of(row), "WHERE p.id = ?")
-                yield read_piece(*self._connection.execute(sql, (row,)).fetchone())
+                # It may have gone since its batch was looked at first.
+                for found in self._connection.execute(sql, (row,)).fetchall():
+                    yield read_piece(*found)
+
+    def _spans(self, batch: int) -> _BatchSpans:
+        """Say which pieces a batch has, and from where to where each goes in its queues; later they only shrink."""
+        spans = self._known.get(batch)
+        if spans is None:
+            heads: list[tuple[int, object]] = self._connection.execute(_HEADS, rows_of(batch)).fetchall()
+            spans = [(row, _spans(read_head(row, octets))) for row, octets in heads]
+            if len(spans) > 1:
+                # A large batch is read page by page.
+                if len(self._known) >= _KNOWN_MAX:
+                    del self._known[next(iter(self._known))]
+                self._known[batch] = spans
+        return spans
 
     def _messages(self, piece: Piece, page: Page) -> Iterator[Stored]:
         bounds = piece.body.bounds()
@@ -108,10 +128,12 @@ class PieceReader:
                 yield Stored(place, loaded, expiries.get(slot), marks.get(slot))
 
 
-def _holds(head: Head, page: Page) -> bool:
-    return any(
-        run.queue == page.queue and run.place <= page.last and run.place + run.length > page.first for run in head.runs
-    )
+def _spans(head: Head) -> dict[int, tuple[int, int]]:
+    spans: dict[int, tuple[int, int]] = {}
+    for run in head.runs:
+        first, last = spans.get(run.queue, (run.place, run.place))
+        spans[run.queue] = min(first, run.place), max(last, run.place + run.length - 1)
+    return spans
 
 
 def _place(stored: Stored) -> int:

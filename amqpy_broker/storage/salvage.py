@@ -11,16 +11,17 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from amqpy_broker.storage.errors import Damaged
+from amqpy_broker.core.journal import JournalFailed
+from amqpy_broker.storage.errors import UNREADABLE, Damaged
 from amqpy_broker.storage.layout import (
     DAMAGED_FOLDER,
     Connect,
     State,
     create_tables,
+    has_our_tables,
     is_sound,
     open_for_reading,
     open_for_writing,
@@ -33,7 +34,7 @@ from amqpy_broker.storage.survey import Finding, Survey
 from amqpy_broker.storage.writer import transaction
 
 # Where rows cannot be listed they are asked for one by one; so many batches at most.
-_PROBES_MAX: Final = 1_000_000
+_PROBES_MAX: Final = 100_000
 # How far the number of the next batch may have been ahead of what can still be read.
 _NUMBERS_LOST: Final = 1_000_000
 _NEW_SUFFIX: Final = ".new"
@@ -97,6 +98,8 @@ def _copy_the_rest(path: Path, found: Survey, folder: Path, connect: Connect) ->
     for file in (new, log_path(new)):
         file.unlink(missing_ok=True)
     with closing(open_for_reading(path, connect)) as old, closing(open_for_writing(new, connect)) as target:
+        if not _can_be_read(old):
+            raise JournalFailed(f"nothing can be read from {path}; it is kept in {folder}, too: restore a backup")
         create_tables(target)
         with transaction(target):
             last = _copy_pieces(old, target, found)
@@ -111,9 +114,15 @@ def _copy_the_rest(path: Path, found: Survey, folder: Path, connect: Connect) ->
     sync_folder(path.parent)
 
 
+def _can_be_read(old: sqlite3.Connection) -> bool:
+    with suppress(*UNREADABLE):
+        return has_our_tables(old)
+    return False
+
+
 def _copy_documents(old: sqlite3.Connection, target: sqlite3.Connection) -> None:
     for order in ("ASC", "DESC"):
-        with suppress(sqlite3.DatabaseError):
+        with suppress(*UNREADABLE):
             for row in old.execute(f"SELECT key, data, crc FROM documents ORDER BY key {order}"):
                 if is_sound(*row):
                     target.execute("INSERT OR IGNORE INTO documents VALUES (?,?,?)", row)
@@ -135,7 +144,7 @@ def _copy_pieces(old: sqlite3.Connection, target: sqlite3.Connection, found: Sur
 
 
 def _notes(old: sqlite3.Connection, row: int) -> object:
-    with suppress(sqlite3.DatabaseError):
+    with suppress(*UNREADABLE):
         for (data,) in old.execute("SELECT data FROM notes WHERE id = ?", (row,)):
             return data
     return None
@@ -147,41 +156,34 @@ _PieceRow = tuple[int, object, object]
 def _pieces(old: sqlite3.Connection, found: Survey) -> Iterator[_PieceRow]:
     """List what can be read: from the beginning, from the end, and what is between, batch by batch."""
     low = high = -1
-    for row in _ascending(old):
-        low = row[0]
-        yield row
-    for row in _descending(old, low):
-        high = row[0]
-        yield row
+    try:
+        for row in _ascending(old, "SELECT id, head, body FROM pieces ORDER BY id"):
+            low = row[0]
+            yield row
+        return
+    except UNREADABLE:
+        # It goes on below.
+        pass
+    with suppress(*UNREADABLE):
+        for row in old.execute("SELECT id, head, body FROM pieces ORDER BY id DESC"):
+            if row[0] <= low or (high >= 0 and row[0] >= high):
+                break
+            high = row[0]
+            yield row
     first = batch_of(max(low, 0))
     last = batch_of(high) if high > 0 else found.next_batch
     for batch in range(first, min(last, first + _PROBES_MAX) + 1):
-        yield from _probe(old, batch)
+        with suppress(*UNREADABLE):
+            yield from _ascending(old, "SELECT id, head, body FROM pieces WHERE id BETWEEN ? AND ?", rows_of(batch))
 
 
-def _ascending(old: sqlite3.Connection) -> Iterator[_PieceRow]:
+def _ascending(old: sqlite3.Connection, sql: str, values: tuple[int, ...] = ()) -> Iterator[_PieceRow]:
     before = -1
-    with suppress(sqlite3.DatabaseError):
-        for row in old.execute("SELECT id, head, body FROM pieces ORDER BY id"):
-            if row[0] <= before:
-                return
-            before = row[0]
-            yield row
-
-
-def _descending(old: sqlite3.Connection, low: int) -> Iterator[_PieceRow]:
-    before: int | None = None
-    with suppress(sqlite3.DatabaseError):
-        for row in old.execute("SELECT id, head, body FROM pieces ORDER BY id DESC"):
-            if row[0] <= low or (before is not None and row[0] >= before):
-                return
-            before = row[0]
-            yield row
-
-
-def _probe(old: sqlite3.Connection, batch: int) -> Iterator[_PieceRow]:
-    with suppress(sqlite3.DatabaseError):
-        yield from chain(old.execute("SELECT id, head, body FROM pieces WHERE id BETWEEN ? AND ?", rows_of(batch)))
+    for row in old.execute(sql, values):
+        if row[0] <= before:
+            raise sqlite3.DatabaseError("rows do not ascend")
+        before = row[0]
+        yield row
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from amqpy_broker.core.journal import Batch, JournalFailed, MessageFormat, Page, Recovered, Stored
+from amqpy_broker.storage.errors import UNREADABLE
 from amqpy_broker.storage.layout import (
     FILE_NAME,
     Connect,
@@ -55,7 +56,7 @@ class Store:
         try:
             found = _look(self.path, connect, recover=recover)
             self._writing, self._reading = _open_both(self.path, connect)
-        except (sqlite3.Error, OSError) as failure:
+        except (*UNREADABLE, OSError) as failure:
             self._lock.release()
             raise JournalFailed(f"the journal in {directory} cannot be opened: {failure}") from failure
         except BaseException:
@@ -132,6 +133,9 @@ def _open_both(path: Path, connect: Connect) -> tuple[sqlite3.Connection, sqlite
         reading = open_for_reading(path, connect)
         # From its first read on it keeps the log alive, whoever else lets go of the file.
         reading.execute("SELECT 1 FROM state").fetchone()
+        # A crash may have left the torn end of a commit in the log. Were the log gone on with, what is not written over
+        # could be mistaken after the next crash for a commit that was lost.
+        writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with transaction(writing):
             writing.execute("DELETE FROM spilled")
             write_state(writing, "open", State.OPEN.value)

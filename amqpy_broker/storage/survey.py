@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from amqpy_broker.core.journal import JournalFailed, Page
-from amqpy_broker.storage.errors import Damaged
+from amqpy_broker.storage.errors import UNREADABLE, Damaged
 from amqpy_broker.storage.index import PieceIndex
-from amqpy_broker.storage.layout import State, check_version, document_key, is_sound, read_state
+from amqpy_broker.storage.layout import State, check_version, document_key, has_our_tables, is_sound, read_state
 from amqpy_broker.storage.log import log_path, lost_commits, valid_frames
 from amqpy_broker.storage.notes import LIVE, live_flags, read_notes
 from amqpy_broker.storage.pieces import batch_of, read_body, read_head
@@ -76,20 +77,24 @@ def survey(connection: sqlite3.Connection, path: Path, *, had_log: bool) -> Surv
         JournalFailed: this version cannot read it at all.
     """
     found = Survey()
-    connection.execute("BEGIN")
     try:
+        connection.execute("BEGIN")
         _survey_log(connection, path, found)
         _survey_structure(connection, found)
+        if not has_our_tables(connection):
+            found.findings.append(Finding("its tables are not those of a journal"))
+            return found
         _survey_state(connection, found)
         if not had_log and found.state.get("open") == State.OPEN.value:
             # Whoever had it open left a log, however it ended.
             found.findings.append(Finding(f"the log {log_path(path).name} is missing, with the last batches in it"))
         _survey_documents(connection, found)
         _survey_pieces(connection, found)
-    except sqlite3.DatabaseError as failure:
+        _survey_lonely_notes(connection, found)
+    except UNREADABLE as failure:
         found.findings.append(Finding(f"the file cannot be read: {failure}"))
     finally:
-        if connection.in_transaction:
+        with suppress(*UNREADABLE):
             connection.execute("ROLLBACK")
     return found
 
@@ -142,6 +147,16 @@ def _survey_pieces(connection: sqlite3.Connection, found: Survey) -> None:
             _gather(piece, live, parts)
     found.pages.extend(part.page(batch, queue) for queue, part in parts.items())
     found.last_batch = batch
+
+
+def _survey_lonely_notes(connection: sqlite3.Connection, found: Survey) -> None:
+    """Find notes without a piece: then another piece is without its notes."""
+    sql = "SELECT id FROM notes n WHERE NOT EXISTS ({}) AND NOT EXISTS ({})".format(
+        *(f"SELECT 1 FROM {table} p WHERE p.id = n.id" for table in ("pieces", "spilled"))
+    )
+    for (row,) in connection.execute(sql):
+        text = f"notes on batch {batch_of(row)} belong to no message: others that were settled may come back"
+        found.findings.append(Finding(text, "notes", row))
 
 
 def _read(row: int, head_octets: object, body_octets: object, notes: object, found: Survey) -> Piece | None:
