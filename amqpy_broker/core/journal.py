@@ -186,7 +186,8 @@ class JournalWriter:
         self.synced = next_batch - 1
         # Grows with every message that must outlive the broker: who compares it knows whether to wait for a sync.
         self.stored_count = 0
-        # Called when there is something to hand over: whoever set it calls `flush` when this step is done.
+        # Called when there is something to hand over, and when it has become urgent: whoever set it calls `flush` when
+        # this step is done, or a little later if it is not urgent.
         self.wake: Callable[[], None] = _nobody
         self._batch = Batch(next_batch)
         self._under_way = False
@@ -255,6 +256,14 @@ class JournalWriter:
 
     # --- handing over -----------------------------------------------------------------------------------------------
 
+    @property
+    def is_urgent(self) -> bool:
+        """Whether somebody waits for what is gathered, or was told that something was created or deleted.
+
+        Nobody waits for acknowledgements: a sync for them alone would only be in the way of the next confirm.
+        """
+        return bool(self._waiting or self._batch.documents)
+
     def flush(self) -> None:
         """Hand over what was gathered, unless a batch is on its way: then its end does."""
         self._awake = False
@@ -273,7 +282,9 @@ class JournalWriter:
     def when_synced(self, callback: Callable[[], None]) -> None:
         """Call somebody once everything that was gathered so far is durable."""
         self._waiting.append((self.number, callback))
-        self._wake()
+        if len(self._waiting) == 1:
+            self._awake = True
+            self.wake()
 
     def close(self) -> None:
         """Hand over what is left, and close the engine. Nothing is gathered any more; who waits is not told."""
@@ -291,7 +302,11 @@ class JournalWriter:
         self._under_way = False
         self.synced = number
         self._release(number)
-        self.flush()
+        if self.is_urgent:
+            self.flush()
+        elif not self._batch.is_empty:
+            self._awake = True
+            self.wake()
 
     def _release(self, number: int) -> None:
         waiting = self._waiting

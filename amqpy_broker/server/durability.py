@@ -17,6 +17,8 @@ from amqpy_broker.server.loop_calls import LoopCalls
 
 logger = logging.getLogger(__name__)
 
+# How long what nobody waits for, such as acknowledgements, may wait for its sync.
+NOT_URGENT_S: Final = 0.01
 _CAUSE: Final = "the journal"
 
 
@@ -39,17 +41,41 @@ class Durability:
         self._journal = journal
         self._writer = core.journal
         self._calls = calls
+        # Whether the end of this step is waited for.
+        self._woken = False
+        self._something_to_write: anyio.Event | None = None
         self.disk = Disk(core.alarms, free_bytes, disk_free_limit_bytes)
 
     def begin(self, on_failed: Callable[[JournalFailed], None]) -> None:
         """Begin to write, in the loop that runs now. `on_failed` is told when nothing is durable any more."""
         self._calls.begin()
+        self._something_to_write = anyio.Event()
         self._journal.on_stalled = self._stalled
         self._journal.on_failed = on_failed
-        writer = self._writer
-        writer.wake = lambda: self._calls.after_this_step(writer.flush)
+        self._writer.wake = self._wake
         # What the core did before there was a loop.
-        writer.flush()
+        self._writer.flush()
+
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._calls.after_this_step(self._step_done)
+
+    def _step_done(self) -> None:
+        self._woken = False
+        if self._writer.is_urgent:
+            self._writer.flush()
+        elif self._something_to_write is not None:
+            self._something_to_write.set()
+
+    async def write_at_leisure(self) -> None:
+        """Hand over what is not urgent a little later, for ever: one sync serves for all that came meanwhile."""
+        assert self._something_to_write is not None
+        while True:
+            await self._something_to_write.wait()
+            await anyio.sleep(NOT_URGENT_S)
+            self._something_to_write = anyio.Event()
+            self._writer.flush()
 
     async def watch_disk(self) -> None:
         """Look at the disk for ever."""

@@ -91,6 +91,7 @@ class Server:
                 if self._durability is not None:
                     self._durability.begin(self._journal_failed)
                     tasks.start_soon(self._durability.watch_disk)
+                    tasks.start_soon(self._durability.write_at_leisure)
                 for listener in listeners:
                     tasks.start_soon(self._accept, listener, tasks)
                 task_status.started()
