@@ -202,7 +202,6 @@ class Arrangement(InVhost):
             NoSuchThing: there is no such queue.
         """
         taken = []
-        # No more than there were: what dies here may come back.
         for _ in range(self._find_queue(queue, vhost).ready_count):
             message = self._do(lambda: self._take(queue, vhost))
             if message is not None:
