@@ -12,7 +12,8 @@ import logging
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import Final
+from types import TracebackType
+from typing import Final, TypeVar
 
 import anyio
 from anyio.abc import ByteStream
@@ -22,9 +23,14 @@ from amqpy_broker.server.session import READ_SIZE_BYTES, describe_peer
 from amqpy_broker.testing.background import Listener
 from amqpy_broker.testing.conversation.decoder import BODY_KEPT_BYTES, Conversation
 from amqpy_broker.testing.conversation.events import Event
+from amqpy_broker.testing.faults.desk import Desk
+from amqpy_broker.testing.faults.faults import Faults
 from amqpy_broker.testing.link import Direction, Ending, Link, LinkFilter
+from amqpy_broker.testing.proxied import ProxiedConnections
 from amqpy_broker.testing.resets import reset
 from amqpy_broker.testing.upstream import parse_url
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +52,7 @@ class Proxy(Listener):
         clock: what delays and the times of events are measured with.
         body_kept_bytes: how much of a body events hold.
         ssl_context: how to check the broker's certificate.
+        seed: makes what is random in faults repeat.
 
     Raises:
         ValueError: `to` is no URL of a broker.
@@ -63,6 +70,7 @@ class Proxy(Listener):
         clock: Clock | None = None,
         body_kept_bytes: int = BODY_KEPT_BYTES,
         ssl_context: ssl.SSLContext | None = None,
+        seed: int | None = None,
     ) -> None:
         super().__init__(host, port)
         self.upstream = parse_url(to)
@@ -74,12 +82,36 @@ class Proxy(Listener):
         self._body_kept_bytes = body_kept_bytes
         self._ssl_context = ssl_context
         self._numbers = count(1)
+        self._connections = ProxiedConnections()
+        self._fault_desk = Desk(self._connections, seed)
 
     @property
     def url(self) -> str:
         """What clients connect to: the broker's own URL, but for the address."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"amqp://{self.upstream.login}{host}:{self.port}{self.upstream.rest}"
+
+    @property
+    def faults(self) -> Faults:
+        """What can go wrong, when a test wants it to: `with proxy.faults.drop_connection(method="basic.ack"): …`."""
+        return Faults(self._fault_desk, self)
+
+    def run_in_broker(self, action: Callable[[], T]) -> T:
+        """Do something between the proxy's steps: here that is at once."""
+        return action()
+
+    async def stop(self) -> None:
+        """End at once, all connections too, and warn of faults that never happened. Stopping twice is fine."""
+        self._fault_desk.close()
+        await super().stop()
+        self._fault_desk.complain()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._fault_desk.forgive()
+        await self.stop()
 
     @property
     def connection_count(self) -> int:
@@ -107,26 +139,43 @@ class Proxy(Listener):
                 self._tell(conversation.ended(how))
 
     async def _serve_conversation(self, client: ByteStream, conversation: Conversation) -> str:
+        link = self._new_link(conversation.opened.name)
         try:
-            server = await self.upstream.connect(self._ssl_context)
-        except OSError as failure:
-            return f"cannot connect to {self.upstream.address}: {failure}"
-        link = Link(self._clock, name=conversation.opened.name)
-        for one in self._filters:
-            link.add(one)
-        if self._on_link is not None:
-            self._on_link(link)
-        self.links.append(link)
-        try:
+            if link.ending is not None:
+                # It was turned away before anything was said.
+                return await _turn_away(client, link.ending)
+            try:
+                server = await self.upstream.connect(self._ssl_context)
+            except OSError as failure:
+                return f"cannot connect to {self.upstream.address}: {failure}"
             async with server:
                 return await _Session(link, client, server, conversation, self._tell).run()
         finally:
             self.links.remove(link)
+            self._connections.ended(link)
+
+    def _new_link(self, name: str) -> Link:
+        link = Link(self._clock, name=name)
+        self.links.append(link)
+        end = self._connections.connected(link)
+        self._fault_desk.connected(lambda: end)
+        for one in self._filters:
+            link.add(one)
+        if self._on_link is not None:
+            self._on_link(link)
+        return link
 
     def _tell(self, events: Iterable[Event]) -> None:
         if self._on_event is not None:
             for event in events:
                 self._on_event(event)
+
+
+async def _turn_away(client: ByteStream, ending: Ending) -> str:
+    if ending is Ending.RESET:
+        await reset(client)
+        return "reset by a filter"
+    return "dropped by a filter"
 
 
 class _Way:
@@ -234,14 +283,14 @@ class _Session:
     async def _watch_deadlines(self) -> None:
         link = self._link
         while True:
-            self._sooner = anyio.Event()
-            self._woken_at_s = link.next_deadline_s
-            with anyio.move_on_after(max(self._woken_at_s - link.clock.monotonic_s(), 0)):
-                await self._sooner.wait()
             link.handle_deadline()
             if link.ending is Ending.RESET:
                 # A writer may wait for ever for a side that does not read.
                 await self._end("reset by a filter", with_reset=True)
+            self._sooner = anyio.Event()
+            self._woken_at_s = link.next_deadline_s
+            with anyio.move_on_after(max(self._woken_at_s - link.clock.monotonic_s(), 0)):
+                await self._sooner.wait()
 
     async def _end(self, how: str, *, with_reset: bool = False) -> None:
         if self._over.is_set():
