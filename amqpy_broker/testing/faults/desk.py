@@ -75,7 +75,7 @@ class Desk:
     def close(self) -> None:
         """End all faults with the broker, and hold nothing back any more."""
         faults, self.faults = self.faults, []
-        self._unused += [fault for fault in faults if fault.is_to_be_complained_of and not fault.is_over]
+        self._unused += [fault for fault in faults if fault.is_left_unused]
         for fault in faults:
             fault.end()
             fault.release()
@@ -101,7 +101,7 @@ class Desk:
 
     def _attach(self, end: End) -> None:
         if end.link not in self._lines:
-            line = self._lines[end.link] = Line(end, self._asked)
+            line = self._lines[end.link] = Line(end, self._asked, self._changed)
             end.link.add(line)
 
     def _asked(self) -> Sequence[Fault]:

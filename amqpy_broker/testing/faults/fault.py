@@ -54,6 +54,8 @@ class Fault:
         # How often it happened.
         self.fired = 0
         self.is_over = False
+        # What the predicate raised.
+        self.failure: Exception | None = None
         self.is_random = is_random or self.selection.probability < 1
         self.seed = 0
         self.random = Random(0)
@@ -74,6 +76,8 @@ class Fault:
     ) -> None:
         self.stop()
         # What went wrong first is what is to be seen.
+        if error is None and self.failure is not None:
+            raise Misuse(self.complaint) from self.failure
         if error is None and self.is_to_be_complained_of:
             raise FaultNeverFired(self.complaint)
 
@@ -84,11 +88,18 @@ class Fault:
     @property
     def is_to_be_complained_of(self) -> bool:
         """Whether it never happened, though it should have."""
-        return not self.fired and not self.may_not_fire
+        return self.failure is not None or (not self.fired and not self.may_not_fire)
+
+    @property
+    def is_left_unused(self) -> bool:
+        """Whether nobody has complained yet of what is to be complained of: it has no scope, and was not stopped."""
+        return self.is_to_be_complained_of and not self._has_scope and (not self.is_over or self.failure is not None)
 
     @property
     def complaint(self) -> str:
         """Say that it never happened, and what there was instead."""
+        if self.failure is not None:
+            return f"{self!r} ended, because its predicate failed: {self.failure!r}"
         passed = ", ".join(f"{name} ({count})" for name, count in self._passed.most_common(_LISTED_MAX))
         return (
             f"{self!r} never fired. On the connections that it is about "
@@ -130,7 +141,7 @@ class Fault:
             return PASS
         if self.selection.wants_connection(seen.connection_names):
             self._passed[seen.method] += 1
-        if not self.wants(line, seen) or not self.by_chance():
+        if not self._wants(line, seen) or not self.by_chance():
             return PASS
         verdict = self.happen(line, seen)
         if verdict is not PASS or self.counts_passing:
@@ -144,6 +155,14 @@ class Fault:
     def happen(self, line: Line, seen: Seen) -> Verdict:
         """Happen to a frame."""
         return PASS
+
+    def _wants(self, line: Line, seen: Seen) -> bool:
+        try:
+            return self.wants(line, seen)
+        except Exception as failure:
+            self.failure = failure
+            self.end()
+            return False
 
     def by_chance(self) -> bool:
         """Throw the dice."""
@@ -177,10 +196,8 @@ class Fault:
         """Let go everything: the broker stops."""
 
     def _enter(self) -> None:
-        if self._has_scope:
-            raise Misuse(f"{self!r} has a scope already")
-        if self.is_over and not self.fired:
-            raise Misuse(f"{self!r} is over already")
+        if self._has_scope or (self.is_over and not self.fired):
+            raise Misuse(f"{self!r} {'has a scope already' if self._has_scope else 'is over already'}")
         self._has_scope = True
         self.entered()
         self._on_change()

@@ -31,10 +31,15 @@ class Asked(Protocol):
 class Line:
     """A link's filter: one for all faults. It stays as long as its books differ from the broker's."""
 
-    def __init__(self, end: End, faults: Callable[[], Sequence[Asked]]) -> None:
+    def __init__(self, end: End, faults: Callable[[], Sequence[Asked]], done: Callable[[], None] | None = None) -> None:
         self.end = end
         self.knowledge = end.learned()
         self._faults = faults
+        # Told when it may be that this is needed no more.
+        self._done = done
+        self._is_busy = False
+        # Where the message of a method is being dropped with it; the link forgets that with its filter.
+        self._dropping: set[tuple[Direction, int]] = set()
         # The number of the publish that passes now, on a channel that confirms; 0 for none.
         self.publish_number = 0
         # Whether the client was told that it is refused.
@@ -49,7 +54,7 @@ class Line:
     @property
     def is_needed(self) -> bool:
         """Whether it must stay though there are no faults any more."""
-        return bool(self._unsaid or self._closing) or not all(
+        return bool(self._is_busy or self._dropping or self._unsaid or self._closing) or not all(
             channel.confirms is None or channel.confirms.is_plain for channel in self.knowledge.channels.values()
         )
 
@@ -63,6 +68,19 @@ class Line:
         """Say what becomes of a frame."""
         if self._closing and self._is_said_in_vain(frame):
             return DROP
+        self._is_busy = True
+        verdict = self._decide(frame)
+        self._is_busy = False
+        where = frame.direction, frame.channel
+        if verdict is DROP and frame.begins_content:
+            self._dropping.add(where)
+        elif frame.kind is FrameKind.METHOD:
+            self._dropping.discard(where)
+        if self._done is not None and not self._faults():
+            self._done()
+        return verdict
+
+    def _decide(self, frame: WireFrame) -> Verdict:
         if frame.name == "connection.start-ok":
             # It tells its own connection's name.
             self.knowledge.learn(frame)
