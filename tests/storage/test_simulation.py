@@ -23,8 +23,8 @@ from tests.storage.model import State, Workload, state_of
 from tests.storage.rigs import TextFormat
 
 SEED = os.environ.get("AMQPY_SIMULATION_SEED")
-SEEDS_COUNT = int(os.environ.get("AMQPY_SIMULATION_SEEDS", "1000"))
-SEEDS_A_TEST = 100
+SEEDS_COUNT = int(os.environ.get("AMQPY_SIMULATION_SEEDS", "600"))
+SEEDS_A_TEST = 50
 
 seeds = pytest.mark.parametrize(
     "seeds",
@@ -261,7 +261,7 @@ def test_damage_of_the_file_is_noticed_or_does_no_harm(seeds: range, ground: Pat
             else:
                 assert found == damage.state, "the damage was not noticed"
 
-    play(seeds[:25], ground, scenario)
+    play(seeds[:12], ground, scenario)
 
 
 @seeds
@@ -280,4 +280,4 @@ def test_damage_of_the_log_costs_no_more_than_its_last_batch_unnoticed(seeds: ra
             else:
                 assert found in [state.reopened() for state in damage.states[-2:]], "the damage was not noticed"
 
-    play(seeds[:25], ground, scenario)
+    play(seeds[:12], ground, scenario)
