@@ -7,7 +7,7 @@ that the address comes from: both are written as they are in memory.
 """
 
 from struct import Struct, error
-from typing import Final
+from typing import Final, NamedTuple
 
 from amqpy_broker.core.limits import HEADER_MEMO_MAX, MEMO_KEY_MAX_BYTES, PUBLISH_MEMO_MAX
 from amqpy_broker.core.message import Message
@@ -31,10 +31,21 @@ _COUNT: Final = Struct(">H")
 _CUT_SHORT: Final = "a stored message is cut short"
 
 
+class _Last(NamedTuple):
+    """The message that was read last, as the pattern of the next one: all but the body may be the same."""
+
+    # What stands before the body's frame, and how long the whole is.
+    prefix: bytes
+    size: int
+    frames_at: int
+    message: FramedMessage
+
+
 class StoredMessages:
     """Writes messages, and reads them again. It remembers what repeats: addresses and content headers."""
 
     def __init__(self) -> None:
+        self._last: _Last | None = None
         self._publishes: dict[bytes, Publish] = {}
         self._headers: dict[bytes, ContentHeader] = {}
 
@@ -59,6 +70,13 @@ class StoredMessages:
             raise ValueError(_CUT_SHORT) from None
 
     def _load(self, octets: bytes) -> Message:
+        last = self._last
+        if last is None or len(octets) != last.size or not octets.startswith(last.prefix) or octets[-1] != FRAME_END:
+            return self._load_new(octets)
+        alike = last.message
+        return type(alike)(alike.publish, alike.header, octets[last.frames_at :], alike.channel)
+
+    def _load_new(self, octets: bytes) -> Message:
         flags = octets[0]
         if flags & ~_KNOWN_FLAGS:
             raise ValueError(f"a stored message has unknown flags: {flags}")
@@ -71,7 +89,11 @@ class StoredMessages:
         if len(frames) < header_size + ENVELOPE_SIZE + header.body_size or frames[-1] != FRAME_END:
             raise ValueError(_CUT_SHORT)
         shape = DeadMessage if flags & _DIED else FramedMessage
-        return shape(self._publish(octets[1:frames_at], has_copies=bool(flags & _COPIES)), header, frames, channel)
+        publish = self._publish(octets[1:frames_at], has_copies=bool(flags & _COPIES))
+        message = shape(publish, header, frames, channel)
+        body_at = frames_at + header_size + ENVELOPE_SIZE
+        self._last = _Last(octets[:body_at], len(octets), frames_at, message)
+        return message
 
     def _end_of_address(self, octets: bytes, *, has_copies: bool) -> int:
         at = 2 + octets[1]

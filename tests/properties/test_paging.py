@@ -1,0 +1,153 @@
+"""A queue that pages all the time and its twin in memory: nobody can tell one from the other."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from amqpy_broker.core.arguments import arguments
+from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.queues.base import Queue, QueuedMessage
+from tests.fakes import FakeConsumer, FakeMessage, ManualClock
+from tests.memory_journal import MemoryJournal
+from tests.properties.test_journal import TINY
+
+SETTINGS: list[dict[str, object]] = [
+    {},
+    {"x-max-length": 12},
+    {"x-max-length-bytes": 25},
+    {"x-message-ttl": 20_000},
+    {"x-delayed-retry-type": "all", "x-delayed-retry-min": 5000},
+]
+Twins = tuple[Queue, Queue]
+
+
+class PagingMachine(RuleBasedStateMachine):
+    """Does the same to both, and compares what comes of it."""
+
+    @initialize(durable=st.booleans(), wanted=st.sampled_from(SETTINGS))
+    def begin(self, durable: bool, wanted: dict[str, object]) -> None:
+        self.clock = ManualClock()
+        self.journal = MemoryJournal()
+        self.cores = (
+            BrokerCore(clock=self.clock, journal=self.journal, window=TINY),
+            BrokerCore(clock=self.clock),
+        )
+        for core in self.cores:
+            core.vhosts["/"].create_queue("dead", durable=False)
+        letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+        self.queues = [
+            core.vhosts["/"].create_queue("q", durable=durable, arguments=arguments({**wanted, **letters}))
+            for core in self.cores
+        ]
+        self.last_number = 0
+        self.unacked: list[tuple[QueuedMessage, QueuedMessage]] = []
+        self.consumers: list[FakeConsumer] = []
+
+    @rule(
+        count=st.integers(1, 20), persistent=st.booleans(), mixed=st.booleans(), ttl_s=st.sampled_from([None, None, 9])
+    )
+    def publish(self, count: int, persistent: bool, mixed: bool, ttl_s: int | None) -> None:
+        for index in range(count):
+            self.last_number += 1
+            message = FakeMessage(
+                str(self.last_number),
+                persistent=persistent != (mixed and index % 3 == 0),
+                expiration_ms=None if ttl_s is None else ttl_s * 1000,
+            )
+            for queue in self.queues:
+                queue.enqueue(message)
+
+    @rule(count=st.integers(1, 8))
+    def get(self, count: int) -> None:
+        for _ in range(count):
+            ours, theirs = (queue.get() for queue in self.queues)
+            assert shown(ours) == shown(theirs)
+            if ours is not None and theirs is not None:
+                self.unacked.append((ours, theirs))
+
+    @precondition(lambda self: self.unacked)
+    @rule(data=st.data(), fate=st.sampled_from(["settle", "discard", "requeue"]), count=st.integers(1, 4))
+    def end_deliveries(self, data: st.DataObject, fate: str, count: int) -> None:
+        at = data.draw(st.integers(0, len(self.unacked) - 1))
+        ended, self.unacked[at : at + count] = self.unacked[at : at + count], []
+        for queue, returned in zip(self.queues, zip(*ended, strict=True), strict=True):
+            if fate == "requeue":
+                queue.requeue(returned)
+            for queued in returned if fate != "requeue" else ():
+                (queue.settle if fate == "settle" else queue.discard)(queued)
+
+    @rule()
+    def consume_some_and_stop(self) -> None:
+        consumers = [FakeConsumer(queue, prefetch_count=5).start() for queue in self.queues]
+        assert consumers[0].got == consumers[1].got
+        self.unacked += zip(consumers[0].unacked, consumers[1].unacked, strict=True)
+        for consumer in consumers:
+            consumer.stop()
+
+    @rule()
+    def browse(self) -> None:
+        consumers = [FakeConsumer(queue, browses=True, no_ack=True).start() for queue in self.queues]
+        assert consumers[0].got == consumers[1].got
+        assert all(consumer.was_cancelled for consumer in consumers)
+
+    @rule()
+    def purge(self) -> None:
+        ours, theirs = (queue.purge() for queue in self.queues)
+        assert ours == theirs
+
+    @rule(seconds=st.sampled_from([1, 6, 10]))
+    def pass_time(self, seconds: int) -> None:
+        self.clock.now_s += seconds
+        for core in self.cores:
+            core.timers.handle_deadline()
+
+    @rule(wanted_bytes=st.sampled_from([1, 1500, 100_000]))
+    def page_out(self, wanted_bytes: int) -> None:
+        self.queues[0].page_out(wanted_bytes)
+
+    @rule(all_of_it=st.booleans())
+    def flush(self, all_of_it: bool) -> None:
+        assert self.cores[0].journal is not None
+        self.cores[0].journal.flush()
+        if all_of_it:
+            self.journal.sync_all()
+
+    @invariant()
+    def both_look_the_same(self) -> None:
+        ours, theirs = self.queues
+        assert ours.ready_count == theirs.ready_count
+        assert ours.unacked_count == theirs.unacked_count
+        assert 0 <= ours.memory_bytes <= theirs.memory_bytes
+        dead = [core.vhosts["/"].queues["dead"].ready_count for core in self.cores]
+        assert dead[0] == dead[1]
+
+    def teardown(self) -> None:
+        """Drain both: what is left is the same, too, and nothing is left on the disk."""
+        if not hasattr(self, "queues"):
+            return
+        self.get(10_000 if self.queues[1].ready_count == 0 else self.queues[1].ready_count + 1)
+        for ours, theirs in self.unacked:
+            self.queues[0].settle(ours)
+            self.queues[1].settle(theirs)
+        for queue in self.queues:
+            queue.purge()
+        self.both_look_the_same()
+        assert self.queues[0].memory_bytes == 0
+        self.flush(all_of_it=True)
+        self.flush(all_of_it=True)
+        assert not self.journal.disk.messages
+
+
+def shown(queued: QueuedMessage | None) -> tuple[str, bool] | None:
+    if queued is None:
+        return None
+    assert isinstance(queued.message, FakeMessage)
+    return queued.message.text, queued.redelivered
+
+
+# Long runs take their time.
+TestPaging = pytest.mark.timeout(900)(PagingMachine.TestCase)
+TestPaging.settings = settings(stateful_step_count=50)
