@@ -361,7 +361,7 @@ class _Restoring:
         if self._shift_s and contents.is_timed:
             return False
         found = queue.contents(())
-        return found.messages == contents.messages and found.seen == contents.seen
+        return found._replace(last_position=contents.last_position) == contents
 
 
 class _ForgottenDeliveries(ClassicQueue):

@@ -263,7 +263,7 @@ class ClassicQueue(Queue):
         for queued in sorted(unacked):
             messages.append(self._kept(queued, came_back=True)._replace(redelivered=True))
         seen = {} if self._deduplication is None else self._deduplication.keys
-        return Contents(tuple(messages), self._next_position, seen)
+        return Contents(tuple(messages), self._next_position, seen, self._ready.turn)
 
     def _kept(self, queued: QueuedMessage, *, came_back: bool, due_s: float = _NEVER) -> Kept:
         return Kept(
@@ -296,6 +296,7 @@ class ClassicQueue(Queue):
                 self._ready.append(queued)
                 if self.settings.max_length_bytes is not None:
                     self._ready_body_bytes += queued.message.body_size
+        self._ready.turn = contents.turn
         if self._deduplication is not None:
             self._deduplication.put_back(contents.seen, shift_s)
 

@@ -33,11 +33,10 @@ class Contents(NamedTuple):
     last_position: int
     # The keys of a queue without duplicates, and when each is forgotten.
     seen: Mapping[bytes, float]
+    # Whose turn it is, where messages leave by turns.
+    turn: int
 
     @property
     def is_timed(self) -> bool:
         """Whether anything in it depends on time."""
         return bool(self.seen) or any(kept.expires_at_s != _NEVER or kept.due_s != _NEVER for kept in self.messages)
-
-
-EMPTY: Final = Contents((), 0, {})

@@ -49,6 +49,15 @@ class Ready(ABC):
         """Show everything, and whether to `put_back` or to `append` it, in this order, to have the same again."""
         return ((queued, queued.redelivered) for queued in self.after(None))
 
+    @property
+    def turn(self) -> int:
+        """Whose turn it is, where messages leave by turns."""
+        return 0
+
+    @turn.setter
+    def turn(self, turn: int) -> None:
+        assert turn == 0
+
     @abstractmethod
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
@@ -230,6 +239,15 @@ class TwoLevelReady(Ready):
         yield from self._high.listed()
         yield from self._normal.listed()
 
+    @property
+    def turn(self) -> int:
+        """How many of the higher level went in a row."""
+        return self._high_in_a_row
+
+    @turn.setter
+    def turn(self, turn: int) -> None:
+        self._high_in_a_row = turn
+
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
         while (queued := self.pop()) is not None:
@@ -289,6 +307,15 @@ class ReturnsFirst(Ready):
         """Show everything, and how to put it back."""
         yield from ((queued, True) for queued in self._returned)
         yield from self._fresh.listed()
+
+    @property
+    def turn(self) -> int:
+        """Whose turn it is among those that were never handed out."""
+        return self._fresh.turn
+
+    @turn.setter
+    def turn(self, turn: int) -> None:
+        self._fresh.turn = turn
 
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
