@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from amqpy_broker.testing.definitions import DefinitionsWarning
     from amqpy_broker.testing.errors import Misuse, NoMessage, NoSuchThing, NotSeen, NotSettled, Unroutable
     from amqpy_broker.testing.explanation import Explanation
+    from amqpy_broker.testing.faults.errors import FaultNeverFired, UnusedFaultWarning
     from amqpy_broker.testing.messages import Message, Properties
     from amqpy_broker.testing.records import THE_TEST, Loss
     from amqpy_broker.testing.thread import BrokerThread
@@ -21,6 +22,7 @@ _MODULES = {
     "DefinitionsError": "core.definitions",
     "DefinitionsWarning": "testing.definitions",
     "Explanation": "testing.explanation",
+    "FaultNeverFired": "testing.faults.errors",
     "Loss": "testing.records",
     "Message": "testing.messages",
     "Misuse": "testing.errors",
@@ -32,6 +34,7 @@ _MODULES = {
     "Snapshot": "core.snapshot",
     "THE_TEST": "testing.records",
     "Unroutable": "testing.errors",
+    "UnusedFaultWarning": "testing.faults.errors",
 }
 
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
     "DefinitionsError",
     "DefinitionsWarning",
     "Explanation",
+    "FaultNeverFired",
     "Loss",
     "Message",
     "Misuse",
@@ -51,6 +55,7 @@ __all__ = [
     "Properties",
     "Snapshot",
     "Unroutable",
+    "UnusedFaultWarning",
 ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from amqpy_broker.testing.arrangement import Arrangement
+from amqpy_broker.testing.faulty import Faulty
 from amqpy_broker.testing.in_broker import InBroker
 from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.waits import BlockingWaits, Waits
@@ -13,7 +14,7 @@ from amqpy_broker.testing.waits import BlockingWaits, Waits
 T = TypeVar("T")
 
 
-class VhostKit(Arrangement, Waits):
+class VhostKit(Arrangement, Faulty, Waits):
     """One vhost of a broker in this event loop."""
 
     def __init__(self, owner: InBroker, name: str) -> None:
@@ -29,7 +30,7 @@ class VhostKit(Arrangement, Waits):
         return self._owner.run_in_broker(action)
 
 
-class BlockingVhostKit(Arrangement, BlockingWaits):
+class BlockingVhostKit(Arrangement, BlockingWaits, Faulty):
     """One vhost of a broker in another thread."""
 
     def __init__(self, owner: BlockingWaits, name: str) -> None:

@@ -16,7 +16,7 @@ _NUMBERS: Final = count(1)
 class _Alarm(Fault):
     """An alarm is raised. It has happened when a client publishes during it."""
 
-    needs_broker: ClassVar[bool] = True
+    needs_broker = True
     resource: ClassVar[Resource]
 
     def __init__(self, around: Surroundings) -> None:

@@ -25,6 +25,8 @@ class _Close(ImmediateFault):
     def __init__(self, selection: Selection, code: int, text: str) -> None:
         super().__init__(selection, details=f"{code}, {text!r}")
         self._refusal = refusal(code, text, self.scope)
+        # A proxy can close only in place of a frame, when it knows where it is in the conversation.
+        self.needs_broker = not selection.is_about_frames
 
     def happen(self, line: Line, seen: Seen) -> Verdict:
         """Close it. What the client said is not acted on; what the broker said is said."""

@@ -18,7 +18,7 @@ class CancelConsumers(ImmediateFault):
     """The broker ends consumers with basic.cancel, as when their queue moves; what they hold stays theirs."""
 
     name: ClassVar[str] = "cancel_consumers"
-    needs_broker: ClassVar[bool] = True
+    needs_broker = True
     # The frame is the answer to basic.consume: the fault has happened when the cancel is under way.
     counts_passing: ClassVar[bool] = False
 

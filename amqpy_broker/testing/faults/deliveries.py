@@ -38,7 +38,7 @@ class ReorderRedeliveries(Fault):
     """Messages that return to their queue change places."""
 
     name: ClassVar[str] = "reorder_redeliveries"
-    needs_broker: ClassVar[bool] = True
+    needs_broker = True
 
     def __init__(self, connection: Selection, queue: str) -> None:
         super().__init__(connection, details=f"queue={queue!r}", is_random=True)

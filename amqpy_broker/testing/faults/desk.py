@@ -42,7 +42,10 @@ class Desk:
             Misuse: it cannot be had here.
         """
         if fault.needs_broker and not self.around.has_broker:
-            raise Misuse(f"a proxy cannot do {fault.name}: that takes a broker of ours")
+            raise Misuse(
+                f"a proxy cannot do {fault!r}: that takes a broker of ours"
+                + ("; it can for frames, as in method='queue.declare'" if fault.name.startswith("close_") else "")
+            )
         fault.belong_to(runner, self._changed, self._seeds.getrandbits(_SEED_BITS) if seed is None else seed)
         if fault.is_random:
             # Loud enough to be in the report of a test that fails.

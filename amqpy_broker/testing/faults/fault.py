@@ -41,7 +41,7 @@ class Fault:
 
     name: ClassVar[str]
     # Whether only a broker of ours can have it: a proxy sees frames, and nothing behind them.
-    needs_broker: ClassVar[bool] = False
+    needs_broker: bool = False
     # Whether it happens to the parts of a message, too, and not to methods alone.
     takes_content: ClassVar[bool] = False
     # Whether it has happened though the frame passes.

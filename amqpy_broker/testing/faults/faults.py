@@ -259,6 +259,11 @@ class Faults:
         """End all faults, whether they fired or not."""
         self._runner.run_in_broker(self._desk.clear)
 
+    def finish(self) -> None:
+        """End all faults, as the broker does when it stops: hold nothing back, and warn of those that never fired."""
+        self._runner.run_in_broker(self._desk.close)
+        self._desk.complain()
+
     def _begin(self, fault: F, about: AboutFrames) -> F:
         fault.times = about.get("times")
         fault.may_not_fire = about.get("may_not_fire", False)

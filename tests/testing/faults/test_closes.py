@@ -9,6 +9,8 @@ from aio_pika.exceptions import ChannelPreconditionFailed
 from pamqp.commands import Basic, Channel, Connection, Queue
 
 from amqpy_broker.testing import Broker
+from amqpy_broker.testing.errors import Misuse
+from amqpy_broker.testing.proxy import Proxy
 from tests.server.loops import on_each_loop
 from tests.testing.faults.clients import bodies_in, connected, declared, publish_all
 from tests.wire import method, publish
@@ -127,3 +129,11 @@ async def test_a_robust_connection_comes_back_after_it_was_forced_to_close() -> 
         await channel.ready()
         await channel.default_exchange.publish(aio_pika.Message(b"1"), "work")
         assert (await queue.get()).body == b"1"
+
+
+@on_each_loop
+async def test_a_proxy_closes_for_frames_only_and_says_so() -> None:
+    async with Broker() as broker, Proxy(broker.url) as proxy, connected(proxy.port) as client:
+        with pytest.raises(Misuse, match=r"a proxy cannot do .*close_channel.*; it can for frames"):
+            proxy.faults.close_channel(406)
+        await declared(client, "q")

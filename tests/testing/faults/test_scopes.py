@@ -224,3 +224,17 @@ def test_a_fault_says_what_it_is() -> None:
     assert repr(fault) == (
         "<fault close_channel(406, 'no', connection='web', method='basic.*', times=3): fired 0 times>"
     )
+
+
+@on_each_loop
+async def test_faults_can_be_finished_between_two_tests_on_one_broker() -> None:
+    async with Broker() as broker, connected(broker.port) as client:
+        broker.faults.swallow("basic.publish", times=1)
+        broker.faults.delay("queue.declare")
+        await client.send(method(1, Queue.Declare, queue="q"))
+        await broker.settled()
+        with pytest.warns(UnusedFaultWarning, match="swallow") as warned:
+            broker.faults.finish()
+        assert len(warned) == 1
+        assert (await client.hear()).name == "Queue.DeclareOk"
+        assert list(broker.faults.in_force) == []
