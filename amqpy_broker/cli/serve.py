@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 
@@ -21,6 +21,8 @@ from amqpy_broker.version import VERSION
 
 DEFAULT_PORT: Final = 5672
 READY: Final = f"amqpy-broker {VERSION} ready at {{url}}"
+B = TypeVar("B", bound=Broker)
+
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -68,23 +70,7 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
 @click.option("--loop", default="auto", type=click.Choice(LOOPS), help="Event loop; auto is uvloop if installed.")
 @click.version_option(VERSION, prog_name="amqpy-broker")
 @click.pass_context
-def main(
-    context: click.Context,
-    config: Config,
-    host: str,
-    port: int,
-    unix: str | None,
-    profile: str,
-    data_dir: Path | None,
-    recover: bool,
-    disk_free_limit: int,
-    definitions: Path | None,
-    memory_watermark: int | None,
-    trace: bool,
-    events: bool,
-    log_level: str,
-    loop: str,
-) -> None:
+def main(context: click.Context, /, port: int, log_level: str, loop: str, **_of_the_broker: object) -> None:
     """Run an AMQP 0-9-1 broker that RabbitMQ's clients can use.
 
     Prints one line with its URL when clients can connect. Stops on SIGTERM or SIGINT (Ctrl-C); a second one stops at
@@ -103,34 +89,43 @@ def main(
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     if in_run and context.get_parameter_source("log_level") is click.core.ParameterSource.DEFAULT:
         logging.getLogger().setLevel(logging.WARNING)
-    if recover and data_dir is None:
+    broker = make_broker(context, Broker, port=0 if in_run and port_is_default else port)
+    context.obj = (broker, loop)
+    if not in_run:
+        run_loop(partial(serve, broker, READY), loop)
+
+
+def make_broker(context: click.Context, kind: type[B], *, port: int) -> B:
+    """Make a broker of the options that were given, or end the command with what hinders it."""
+    options = context.params
+    config: Config = options["config"]
+    data_dir: Path | None = options["data_dir"]
+    if options["recover"] and data_dir is None:
         raise click.UsageError("--recover needs --data-dir: there is nothing to recover in memory")
     try:
-        broker = Broker(
-            host=host,
-            port=0 if in_run and port_is_default else port,
-            unix_path=unix,
-            profile=profile,
+        broker = kind(
+            host=options["host"],
+            port=port,
+            unix_path=options["unix"],
+            profile=options["profile"],
             data_dir=data_dir,
-            recover=recover,
-            disk_free_limit_bytes=disk_free_limit,
-            memory_watermark_bytes=memory_watermark,
+            recover=options["recover"],
+            disk_free_limit_bytes=options["disk_free_limit"],
+            memory_watermark_bytes=options["memory_watermark"],
             limits=config.limits,
-            events=events,
+            events=options["events"],
         )
     except JournalFailed as failure:
         fail(str(failure))
     except OSError as failure:
         fail(f"cannot use the data directory {data_dir}: {failure.strerror or failure}")
-    if definitions is not None:
-        load_definitions(broker.core, definitions)
+    if options["definitions"] is not None:
+        load_definitions(broker.core, options["definitions"])
     config.apply(broker.core)
-    if trace:
+    if options["trace"]:
         for vhost in broker.core.vhosts:
             broker.trace_on(vhost)
-    context.obj = (broker, loop)
-    if not in_run:
-        run_loop(partial(serve, broker, READY), loop)
+    return broker
 
 
 # Whatever follows the command's name is the command's, --help too.

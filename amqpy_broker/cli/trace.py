@@ -12,13 +12,11 @@ from click.core import ParameterSource
 
 from amqpy_broker.cli.group import fail
 from amqpy_broker.cli.running import run_loop, serve, serve_command
+from amqpy_broker.cli.serve import DEFAULT_PORT, READY, make_broker
 from amqpy_broker.cli.telling import Lines, Tell, recorder_for, stop_serving, teller
 from amqpy_broker.testing.conversation.recording import RecordingError, RecordingReader
 from amqpy_broker.testing.wiretap import WiretappedBroker
-from amqpy_broker.version import VERSION
 
-DEFAULT_PORT: Final = 5672
-READY: Final = f"amqpy-broker {VERSION} ready at {{url}}"
 RECORDING_SUFFIX: Final = ".jsonl"
 
 
@@ -60,21 +58,14 @@ def trace(context: click.Context, port: int | None, record: Path | None, what: S
 
 
 def _trace(context: click.Context, port: int | None, tell: Tell, command: Sequence[str]) -> int:
-    assert context.parent is not None
-    options = context.parent.params
-    if port is None and context.parent.get_parameter_source("port") is not ParameterSource.DEFAULT:
-        port = options["port"]
-    broker = WiretappedBroker(
-        on_event=tell,
-        host=options["host"],
-        port=port if port is not None else 0 if command else DEFAULT_PORT,
-        unix_path=options["unix"],
-        profile=options["profile"],
-        memory_watermark_bytes=options["memory_watermark"],
-    )
-    options["config"].apply(broker.core)
+    main = context.parent
+    assert main is not None
+    if port is None and main.get_parameter_source("port") is not ParameterSource.DEFAULT:
+        port = main.params["port"]
+    broker = make_broker(main, WiretappedBroker, port=port if port is not None else 0 if command else DEFAULT_PORT)
+    broker.on_event = tell
     task = partial(serve_command, broker, command) if command else partial(serve, broker, READY)
-    return run_loop(task, options["loop"])
+    return run_loop(task, main.params["loop"])
 
 
 def _show_recording(path: Path) -> None:

@@ -7,38 +7,23 @@ async with WiretappedBroker(on_event=lambda event: print(show(event))) as broker
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import count
 
 from anyio.abc import ByteStream
 
 from amqpy_broker.core.broker import BrokerCore
-from amqpy_broker.core.profile import DEFAULT_PROFILE
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.protocols.amqp091.output import Output
-from amqpy_broker.server.broker import DEFAULT_HOST, Broker
+from amqpy_broker.server.broker import Broker
 from amqpy_broker.server.server import Server
 from amqpy_broker.testing.conversation.decoder import Conversation
 from amqpy_broker.testing.conversation.events import Event
 
 
 class WiretappedBroker(Broker):
-    """A broker that tells every event of every conversation to `on_event`."""
+    """A broker that tells every event of every conversation to `on_event`: set it before the broker starts."""
 
-    def __init__(
-        self,
-        *,
-        on_event: Callable[[Event], None],
-        host: str = DEFAULT_HOST,
-        port: int = 0,
-        unix_path: str | None = None,
-        profile: str = DEFAULT_PROFILE,
-        memory_watermark_bytes: int | None = None,
-    ) -> None:
-        self._on_event = on_event
-        self._numbers = count(1)
-        super().__init__(
-            host=host, port=port, unix_path=unix_path, profile=profile, memory_watermark_bytes=memory_watermark_bytes
-        )
+    on_event: Callable[[Event], None] | None = None
+    _conversation_count = 0
 
     def _make_server(self, port: int, unix_path: str | None) -> Server:
         return Server(self.core, host=self.host, port=port, unix_path=unix_path, make_connection=self._make_connection)
@@ -53,13 +38,15 @@ class WiretappedBroker(Broker):
         peer_is_local: bool,
         sooner: Callable[[], None],
     ) -> Connection:
-        conversation = Conversation(broker.clock, next(self._numbers), name=name)
+        self._conversation_count += 1
+        conversation = Conversation(broker.clock, self._conversation_count, name=name)
         self._tell([conversation.opened])
         return _HeardConnection(broker, output, conversation, self._tell, name=name, peer_is_local=peer_is_local)
 
     def _tell(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self._on_event(event)
+        if self.on_event is not None:
+            for event in events:
+                self.on_event(event)
 
 
 class _HeardConnection(Connection):

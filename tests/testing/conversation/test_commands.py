@@ -173,3 +173,14 @@ def test_it_stops_when_nobody_reads_any_more() -> None:
         process.kill()
         process.communicate()
     assert (process.returncode, stderr) == (0, "")
+
+
+def test_a_traced_broker_has_all_options_of_the_broker(tmp_path: Path) -> None:
+    done = run_broker("--data-dir", str(tmp_path / "data"), "trace", "--", sys.executable, "-c", TALK)
+    assert (done.returncode, done.stdout) == (0, "Connection.OpenOk\n")
+    assert (tmp_path / "data").is_dir()
+    refused = run_broker("--recover", "trace", "--", sys.executable, "-c", TALK)
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "amqpy-broker: --recover needs --data-dir: there is nothing to recover in memory\n",
+    )

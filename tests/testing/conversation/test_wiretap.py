@@ -13,7 +13,9 @@ from tests.wire import publish
 @on_each_loop
 async def test_every_connection_is_heard_from_its_beginning_to_its_end() -> None:
     events: list[Event] = []
-    async with WiretappedBroker(on_event=events.append) as broker:
+    broker = WiretappedBroker()
+    broker.on_event = events.append
+    async with broker:
         async with connected(broker.port) as client, connected(broker.port):
             await client.call(Queue.Declare, queue="q")
             await client.send(publish(1, "", "q", b"body"))
