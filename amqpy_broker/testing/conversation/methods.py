@@ -6,6 +6,7 @@ Arguments are called as in the specification, with underscores: `routing_key`, `
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from pamqp import base, commands
@@ -64,11 +65,15 @@ def name_of(payload: bytes) -> str:
 
 
 def read_method(payload: bytes) -> ReadMethod:
-    """Read the payload of a method frame.
+    """Read the payload of a method frame; two of the same octets may share what they say.
 
     Raises:
         UnreadableMethod: it is not a method, or not one that we know.
     """
+    return _remembered(payload) if len(payload) <= _REMEMBERED_MAX_BYTES else _read(payload)
+
+
+def _read(payload: bytes) -> ReadMethod:
     index = method_index(payload)
     if index in (ACCESS_REQUEST, ACCESS_REQUEST_OK):
         # Nobody looks at tickets any more; what a request asks for stays as it is.
@@ -82,6 +87,11 @@ def read_method(payload: bytes) -> ReadMethod:
         is_table = method.frame.amqp_type(name) == "table"
         arguments[_RENAMED.get(name, name)] = method.arguments if is_table else getattr(method.frame, name)
     return ReadMethod(METHOD_NAMES[index], arguments)
+
+
+# Publishes and acknowledgements repeat, and are short.
+_REMEMBERED_MAX_BYTES: Final = 256
+_remembered: Final = lru_cache(maxsize=1024)(_read)
 
 
 def write_method(channel: int, name: str, arguments: MethodArguments) -> bytes:
