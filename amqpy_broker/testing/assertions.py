@@ -242,7 +242,7 @@ class Assertions(Past):
         found = [record for record in there if wanted.fits(record.message)]
         if found and times in (None, len(found)):
             return found[0].message
-        forgotten = self.inside().history.forgotten_count(kind)
+        forgotten = self.inside().history.forgotten_count(self.history_vhost, kind)
         cut = f"\n({forgotten} older ones were forgotten: there was no room)" if forgotten else ""
         if found:
             raise AssertionError(

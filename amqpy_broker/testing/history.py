@@ -1,16 +1,17 @@
-"""The history of a broker's messages: records of each kind, the oldest first, as many as there is room for."""
+"""The history of a broker's messages: records of each kind in each vhost, as many as there is room for."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import islice
+from heapq import merge
+from itertools import takewhile
 from typing import Final, TypeVar
 
 from amqpy_broker.core.queues.base import QueuedMessage
 from amqpy_broker.testing.records import Delivered, Record
 
-# Records of each kind. A test that needs more measures a load, and its history would take a gigabyte.
+# Records of each kind in each vhost. A test that needs more measures a load, and its history would take a gigabyte.
 RECORDS_MAX: Final = 100_000
 # Octets of the messages that are remembered as published, and as dead-lettered: large ones are forgotten sooner.
 MESSAGES_MAX_BYTES: Final = 64 * 1024 * 1024
@@ -19,27 +20,38 @@ R = TypeVar("R", bound=Record)
 
 
 class _Kept:
-    """Records of one kind, and how many octets their messages have."""
+    """Records of one kind in one vhost, and how many octets their messages have."""
 
     def __init__(self) -> None:
         self.records: deque[tuple[Record, int]] = deque()
         self.bytes = 0
+        self.forgotten_count = 0
+
+
+class _VhostHistory:
+    """What happened in one vhost."""
+
+    def __init__(self) -> None:
+        self.kept: dict[type[Record], _Kept] = {}
+        # The most that was unacknowledged at a time, by queue.
+        self.peaks: dict[str, int] = {}
 
 
 class History:
-    """What is remembered."""
+    """What is remembered. Where a vhost may be given, None means all of them."""
 
     def __init__(self, *, records_max: int = RECORDS_MAX, messages_max_bytes: int = MESSAGES_MAX_BYTES) -> None:
         self._records_max = records_max
         self._messages_max_bytes = messages_max_bytes
-        self._kept: dict[type[Record], _Kept] = {}
+        self._vhosts: dict[str, _VhostHistory] = {}
         self._last_number = 0
-        # How many records of each kind were forgotten, because there was no room.
-        self._forgotten: dict[type[Record], int] = {}
-        # The most that was unacknowledged at a time, by vhost and queue.
-        self._peaks: dict[tuple[str, str], int] = {}
         # Deliveries that are not settled. They are no past, and are not cleared.
         self._unsettled: dict[QueuedMessage, Delivered] = {}
+
+    @property
+    def last_number(self) -> int:
+        """The number of the last record, or 0."""
+        return self._last_number
 
     def next_number(self) -> int:
         """Return the number for a new record."""
@@ -48,7 +60,7 @@ class History:
 
     def add(self, record: Record, size_bytes: int = 0) -> None:
         """Remember something; `size_bytes` are those of the message, if only the record keeps it."""
-        kept = self._kept.setdefault(type(record), _Kept())
+        kept = self._of(record.vhost).kept.setdefault(type(record), _Kept())
         kept.records.append((record, size_bytes))
         kept.bytes += size_bytes
         while len(kept.records) > self._records_max or (
@@ -56,28 +68,54 @@ class History:
         ):
             _, size_bytes = kept.records.popleft()
             kept.bytes -= size_bytes
-            self._forgotten[type(record)] = self._forgotten.get(type(record), 0) + 1
+            kept.forgotten_count += 1
 
-    def records(self, kind: type[R], *conditions: Callable[[R], bool]) -> list[R]:
-        """List the records of a kind that meet all conditions."""
-        return [record for record in self._all(kind) if all(condition(record) for condition in conditions)]
+    def records(self, kind: type[R], vhost: str | None, *conditions: Callable[[R], bool]) -> list[R]:
+        """List the records of a kind that meet all conditions, the oldest first."""
+        oldest_first = merge(*map(_oldest_first, self._kept(kind, vhost)), key=_number_of)
+        return [
+            record
+            for record in oldest_first
+            if isinstance(record, kind) and all(condition(record) for condition in conditions)
+        ]
 
-    def latest(self, count: int, condition: Callable[[Record], bool]) -> list[Record]:
-        """List the last records of any kind that meet a condition."""
-        tails: list[Record] = []
-        for kept in self._kept.values():
-            tails += islice((record for record, _ in reversed(kept.records) if condition(record)), count)
-        return sorted(tails, key=lambda record: record.number)[-count:]
+    def after(self, number: int, kind: type[R], vhost: str | None) -> list[R]:
+        """List the records of a kind that are newer than a number, the oldest first."""
+        newest_first = (
+            takewhile(lambda record: record.number > number, _newest_first(kept)) for kept in self._kept(kind, vhost)
+        )
+        newer = [record for records in newest_first for record in records if isinstance(record, kind)]
+        return sorted(newer, key=_number_of)
 
-    def forgotten_count(self, kind: type[Record] | None = None) -> int:
+    def latest(self, count: int, vhost: str | None) -> list[Record]:
+        """List the last records of any kind, the oldest first."""
+        tails = (_newest_first(kept) for one in self._in(vhost) for kept in one.kept.values())
+        newest_first = merge(*tails, key=_number_of, reverse=True)
+        return [record for _, record in zip(range(count), newest_first, strict=False)][::-1]
+
+    def forgotten_count(self, vhost: str | None, kind: type[Record] | None = None) -> int:
         """Say how many records, of a kind or of all, were forgotten because there was no room."""
-        return sum(self._forgotten.values()) if kind is None else self._forgotten.get(kind, 0)
+        return sum(
+            kept.forgotten_count
+            for one in self._in(vhost)
+            for its_kind, kept in one.kept.items()
+            if kind in (None, its_kind)
+        )
+
+    def clear(self, vhost: str | None = None) -> None:
+        """Forget everything. Numbers go on."""
+        if vhost is None:
+            self._vhosts.clear()
+        else:
+            self._vhosts.pop(vhost, None)
 
     # --- deliveries that are not settled ----------------------------------------------------------------------------
 
     def handed_out(self, queued: QueuedMessage, record: Delivered) -> None:
         """Remember who has a message, until it is settled."""
         self._unsettled[queued] = record
+        count, peaks = queued.queue.unacked_count, self._of(record.vhost).peaks
+        peaks[record.queue] = max(count, peaks.get(record.queue, 0))
 
     def settled(self, queued: QueuedMessage) -> Delivered | None:
         """Forget who had a message, and say who it was, if anybody."""
@@ -87,23 +125,29 @@ class History:
         """List the deliveries that are not settled, the oldest first."""
         return list(self._unsettled.values())
 
-    def note_unacked(self, vhost: str, queue: str, count: int) -> None:
-        """Remember how much of a queue was unacknowledged, if it is more than ever."""
-        if count > self._peaks.get((vhost, queue), 0):
-            self._peaks[vhost, queue] = count
-
     def peak_unacked(self, vhost: str, queue: str) -> int:
         """Say how much of a queue was unacknowledged at most."""
-        return self._peaks.get((vhost, queue), 0)
+        return self._of(vhost).peaks.get(queue, 0)
 
-    def clear(self) -> None:
-        """Forget everything. Numbers go on."""
-        self._kept.clear()
-        self._forgotten.clear()
-        self._peaks.clear()
+    # --- steps ------------------------------------------------------------------------------------------------------
 
-    def _all(self, kind: type[R]) -> Iterator[R]:
-        kept = self._kept.get(kind)
-        for record, _ in kept.records if kept is not None else ():
-            assert isinstance(record, kind)
-            yield record
+    def _of(self, vhost: str) -> _VhostHistory:
+        return self._vhosts.setdefault(vhost, _VhostHistory())
+
+    def _in(self, vhost: str | None) -> list[_VhostHistory]:
+        return list(self._vhosts.values()) if vhost is None else [self._of(vhost)]
+
+    def _kept(self, kind: type[Record], vhost: str | None) -> list[_Kept]:
+        return [one.kept[kind] for one in self._in(vhost) if kind in one.kept]
+
+
+def _oldest_first(kept: _Kept) -> Iterator[Record]:
+    return (record for record, _ in kept.records)
+
+
+def _newest_first(kept: _Kept) -> Iterator[Record]:
+    return (record for record, _ in reversed(kept.records))
+
+
+def _number_of(record: Record) -> int:
+    return record.number

@@ -28,7 +28,7 @@ S = TypeVar("S", bound=Settled)
 class Past(InVhost):
     """What happened, the oldest first. Each method takes conditions: None does not matter.
 
-    There is room for 100,000 records of each kind, and for 64 MiB of messages; the oldest are forgotten
+    There is room for 100,000 records of each kind in each vhost, and for 64 MiB of messages; the oldest are forgotten
     (`forgotten_count`).
     """
 
@@ -162,12 +162,12 @@ class Past(InVhost):
     @in_broker
     def forgotten_count(self) -> int:
         """Say how many records were forgotten because there was no room for them."""
-        return self.inside().history.forgotten_count()
+        return self.inside().history.forgotten_count(self.history_vhost)
 
     @in_broker
     def clear_history(self) -> None:
-        """Forget everything that happened so far, in all vhosts."""
-        self.inside().history.clear()
+        """Forget everything that happened so far."""
+        self.inside().history.clear(self.history_vhost)
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
@@ -209,8 +209,8 @@ class Past(InVhost):
 
     def _records(self, kind: type[R], vhost: str | None, *conditions: Callable[[R], bool]) -> list[R]:
         where = self.history_vhost if vhost is None else vhost
-        return self.inside().history.records(kind, lambda record: where in (None, record.vhost), *conditions)
+        return self.inside().history.records(kind, where, *conditions)
 
     def _latest(self, count: int, vhost: str | None) -> list[Record]:
         where = self.history_vhost if vhost is None else vhost
-        return self.inside().history.latest(count, lambda record: where in (None, record.vhost))
+        return self.inside().history.latest(count, where)

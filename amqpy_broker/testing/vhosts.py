@@ -53,5 +53,6 @@ class Vhosts(InBroker):
         for exchange in vhost.exchanges.values():
             exchange.close()
         del inside.core.vhosts[name]
+        inside.history.clear(name)
         for user in inside.core.users:
             user.permissions.pop(name, None)

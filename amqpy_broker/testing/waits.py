@@ -11,6 +11,7 @@ from amqpy_broker.testing.inspection import Inspection
 from amqpy_broker.testing.matching import ANYTHING, Wanted, nearest
 from amqpy_broker.testing.messages import Message
 from amqpy_broker.testing.near import near_matches
+from amqpy_broker.testing.records import Published
 from amqpy_broker.testing.viewing import view_queue, view_vhost
 from amqpy_broker.testing.views import QueueView
 from amqpy_broker.testing.waiting import Waiter
@@ -50,13 +51,21 @@ class Conditions(Assertions, Inspection):
             )
         return f"Wanted queue {name!r} with {counts or 'anything'}; there is\n{self._told_queue(name, vhost)}"
 
-    def _published_as_wanted(self, wanted: Wanted, vhost: str | None, count: int) -> list[Message]:
-        """List the messages that are wanted, if there are so many."""
-        records = self._published(None, None, None, None, vhost)
-        if len(records) < count:
-            return []
-        found = [record.message for record in records if wanted.fits(record.message)]
-        return found if len(found) >= count else []
+    def _when_published(self, wanted: Wanted, vhost: str | None, count: int) -> Callable[[], list[Message]]:
+        """Make a predicate that lists the messages that are wanted when there are so many. It looks at each once."""
+        where = self.history_vhost if vhost is None else vhost
+        found: list[Message] = []
+        seen_number = 0
+
+        def find() -> list[Message]:
+            nonlocal seen_number
+            history = self.inside().history
+            newer = history.after(seen_number, Published, where)
+            seen_number = history.last_number
+            found.extend(record.message for record in newer if wanted.fits(record.message))
+            return found if len(found) >= count else []
+
+        return find
 
     def _seen_published(self, wanted: Wanted, vhost: str | None, count: int) -> str:
         records = self._published(None, None, None, None, vhost)
@@ -156,7 +165,7 @@ class Waits(Conditions):
         wanted = Wanted(exchange, routing_key, body, json, headers, properties)
         wanted.check()
         return await self._wait_until(
-            lambda: self._published_as_wanted(wanted, vhost, count),
+            self._when_published(wanted, vhost, count),
             lambda: self._seen_published(wanted, vhost, count),
             timeout_s,
         )
@@ -227,7 +236,7 @@ class BlockingWaits(Conditions):
         wanted = Wanted(exchange, routing_key, body, json, headers, properties)
         wanted.check()
         return self._block_until(
-            lambda: self._published_as_wanted(wanted, vhost, count),
+            self._when_published(wanted, vhost, count),
             lambda: self._seen_published(wanted, vhost, count),
             timeout_s,
         )

@@ -132,7 +132,6 @@ class VhostWitness:
         self._history.add(record)
         if queued is not None:
             self._history.handed_out(queued, record)
-            self._history.note_unacked(self._vhost.name, queue.name, queue.unacked_count)
 
     def dead_lettered(self, queue: Queue, letter: CoreMessage, reason: Reason, reached: tuple[Queue, ...]) -> None:
         """Write down a dead letter."""

@@ -12,7 +12,7 @@ from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.types import QUEUE_TYPES
 from amqpy_broker.testing import THE_TEST, Broker
 from amqpy_broker.testing.history import History
-from amqpy_broker.testing.records import Record
+from amqpy_broker.testing.records import Delivered, Published
 from amqpy_broker.testing.witness import VhostWitness
 from tests.server.loops import on_each_loop
 from tests.testing.faults.clients import named
@@ -217,7 +217,7 @@ def test_a_channel_that_was_open_before_the_kit_watched_is_told_of_too() -> None
     core.watch(lambda vhost: VhostWitness(core, vhost, history, [], lambda name: ""))
     client.publish("", "q", b"1")
     client.send(Basic.Ack, delivery_tag=0, multiple=True)
-    kinds = [type(record).__name__ for record in history.latest(10, lambda record: True)]
+    kinds = [type(record).__name__ for record in history.latest(10, None)]
     assert kinds == ["Published", "Delivered", "Acked"]
 
 
@@ -355,6 +355,38 @@ def test_history_that_is_cleared_goes_on_and_knows_what_is_unsettled() -> None:
     assert bodies(broker.acked()) == [b"1"]
 
 
+def test_the_history_of_all_vhosts_is_told_in_order() -> None:
+    broker = new_broker()
+    broker.add_vhost("other")
+    for body, vhost in ((b"1", "/"), (b"2", "other"), (b"3", "/")):
+        broker.publish("", "x", body, vhost=vhost)
+    assert bodies(broker.published()) == bodies(broker.history()) == [b"1", b"2", b"3"]
+    assert bodies(broker.history(2)) == [b"2", b"3"]
+    assert bodies(broker.vhost("other").history()) == [b"2"]
+    broker.vhost("other").clear_history()
+    assert bodies(broker.published()) == [b"1", b"3"]
+
+
+def test_the_history_of_a_vhost_goes_with_it() -> None:
+    broker = new_broker()
+    broker.add_vhost("other")
+    broker.publish("", "x", vhost="other")
+    broker.remove_vhost("other")
+    assert broker.history() == []
+
+
+def test_copies_that_the_broker_makes_of_messages_are_no_history() -> None:
+    broker, client = one_queue()
+    broker.trace_on()
+    broker.bind("q", "amq.rabbitmq.trace", "#")
+    client.publish("", "x", b"1")
+    broker.publish("", "y", b"2")
+    pass_time(broker, 0)
+    assert [message.routing_key for message in broker.queue("q").messages] == ["publish.", "publish."]
+    assert bodies(broker.history()) == [b"1", b"2"]
+    assert broker.queue("q").messages[1].headers["connection"] == THE_TEST
+
+
 def test_history_keeps_as_much_as_there_is_room_for_and_says_what_it_forgot() -> None:
     broker = new_broker()
     history = History(records_max=2, messages_max_bytes=1_000_000)
@@ -362,8 +394,8 @@ def test_history_keeps_as_much_as_there_is_room_for_and_says_what_it_forgot() ->
         broker.publish("", "x", b"1")
     for record in broker.published():
         history.add(record, 1)
-    assert history.records(type(broker.published()[0])) == broker.published()[1:]
-    assert history.forgotten_count() == 1
+    assert history.records(Published, "/") == broker.published()[1:]
+    assert history.forgotten_count("/") == history.forgotten_count(None) == 1
 
 
 def test_large_messages_are_forgotten_sooner() -> None:
@@ -373,12 +405,12 @@ def test_large_messages_are_forgotten_sooner() -> None:
     history = History(records_max=100, messages_max_bytes=10)
     history.add(record, 8)
     history.add(record, 8)
-    assert len(history.records(type(record))) == 1
+    assert len(history.records(Published, None)) == 1
     history.add(record, 100)
     # The last one is kept however large it is.
-    assert len(history.records(type(record))) == 1
-    assert history.forgotten_count(type(record)) == 2
-    assert history.forgotten_count(Record) == 0
+    assert len(history.records(Published, None)) == 1
+    assert history.forgotten_count("/", Published) == 2
+    assert history.forgotten_count("/", Delivered) == 0
 
 
 def test_queues_that_nobody_watches_are_plain() -> None:
