@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from amqpy_broker.core.documents import About, Document, Documents, damaged, read_documents
 from amqpy_broker.core.errors import AmqpError
+from amqpy_broker.core.exchanges.base import Exchange
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
 from amqpy_broker.core.journal import JournalFailed, JournalWriter, Page, Recovered
@@ -42,6 +43,7 @@ class Recovery:
         self._vhosts: dict[str, VirtualHost] = {}
         # By their names in the journal: a queue, and up to which place it had handed out messages.
         self._queues: dict[int, tuple[Journaled, int]] = {}
+        self._exchanges: dict[int, Exchange] = {}
 
     def run(self) -> Found:
         """Make everything.
@@ -94,15 +96,18 @@ class Recovery:
         vhost, name = document.names
         if document.text("type") not in EXCHANGE_TYPES:
             raise damaged(f"exchange {name} has a type that nobody knows: {document.text('type')}")
-        self._vhosts[vhost].create_exchange(
+        journal_id = document.optional_number("id")
+        exchange = self._vhosts[vhost].create_exchange(
             name,
             document.text("type"),
             durable=True,
             auto_delete=document.flag("auto_delete"),
             internal=document.flag("internal"),
             arguments=document.arguments,
-            journal_id=document.optional_number("id"),
+            journal_id=journal_id,
         )
+        if journal_id is not None:
+            self._exchanges[journal_id] = exchange
 
     def _make_queue(self, document: Document) -> None:
         vhost, name = document.names
@@ -132,6 +137,8 @@ class Recovery:
         crashed = not self._recovered.closed_cleanly
         for name, (queue, delivered_place) in self._queues.items():
             queue.take_back(pages.get(name, []), delivered_place, crashed=crashed)
+        for name, exchange in self._exchanges.items():
+            exchange.take_back(pages.get(name, []))
         self._drop_unknown(pages)
         for queue, _ in self._queues.values():
             queue.wake_up()
@@ -142,5 +149,5 @@ class Recovery:
         journal: JournalWriter | None = self._documents.journal
         assert journal is not None
         for name in names:
-            if name not in self._queues:
+            if name not in self._queues and name not in self._exchanges:
                 journal.drop_queue(name)

@@ -212,6 +212,8 @@ class VirtualHost:
             PreconditionFailed: there cannot be such an exchange.
         """
         kind = EXCHANGE_TYPES[exchange_type]
+        if self.journal is not None and durable and kind.keeps_messages and journal_id is None:
+            journal_id = self.new_journal_id()
         alternate = arguments.get(ALTERNATE_EXCHANGE)
         properties = ExchangeProperties(
             name,

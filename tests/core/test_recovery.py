@@ -358,6 +358,46 @@ def test_a_plain_queue_is_not_read_before_somebody_wants_its_messages(broker: Du
     assert drained(broker.queue()) == [str(number) for number in range(2000)]
 
 
+@pytest.mark.parametrize("how", HOW)
+def test_delayed_messages_wait_on_through_a_restart(broker: Durable, how: str) -> None:
+    vhost = broker.vhost
+    delayed = vhost.create_exchange(
+        "x", "x-delayed-message", durable=True, arguments=arguments({"x-delayed-type": "direct"})
+    )
+    vhost.create_binding(Binding("x", vhost.create_queue("q", durable=True), "", {}))
+    for text, delay_ms in (("third", 30_000), ("gone", 1), ("second", 20_000), ("first", 5_000)):
+        vhost.send(delayed, persistent(text, exchange="x", headers=arguments({"x-delay": delay_ms})))
+    vhost.send(delayed, FakeMessage("transient", exchange="x", headers=arguments({"x-delay": 20_000})))
+    broker.clock.now_s += 1
+    broker.core.timers.handle_deadline()
+    broker.sync()
+    broker.clock.now_s += 9
+    restart(broker, how)
+    broker.core.timers.handle_deadline()
+    assert [text.rstrip("*") for text in drained(broker.queue())] == ["gone", "first"]
+
+    broker.clock.now_s += 25
+    broker.core.timers.handle_deadline()
+
+    assert drained(broker.queue()) == ["second", "third"]
+    broker.sync()
+    assert not broker.disk.messages
+
+
+def test_a_delayed_message_goes_with_its_exchange(broker: Durable) -> None:
+    delayed = broker.vhost.create_exchange(
+        "x", "x-delayed-message", durable=True, arguments=arguments({"x-delayed-type": "direct"})
+    )
+    broker.vhost.send(delayed, persistent("late", exchange="x", headers=arguments({"x-delay": 1000})))
+    broker.sync()
+    assert len(broker.disk.messages) == 1
+
+    broker.vhost.delete_exchange(an_actor(), "x", if_unused=False)
+    broker.sync()
+
+    assert not broker.disk.messages
+
+
 # Deaths ---------------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
 from amqpy_broker.core.exchanges.bindings import Binding, Destination, identity
+from amqpy_broker.core.journal import JournalWriter, Page
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import exchange_text
 from amqpy_broker.core.profile import Profile
@@ -24,6 +25,8 @@ class Surroundings(Protocol):
     timers: Timers
     # Repeats with the broker's seed.
     random: Random
+    # None: nothing outlives the broker.
+    journal: JournalWriter | None
 
     def route_message(self, exchange: "Exchange", message: Message) -> tuple[Queue, ...]:
         """Find the queues that a message goes to from an exchange."""
@@ -90,6 +93,8 @@ class Exchange(Destination):
     kind: ClassVar[str] = "exchange"
     # The type's name on the wire.
     type: ClassVar[str]
+    # Whether it keeps messages that are to outlive the broker if it does.
+    keeps_messages: ClassVar[bool] = False
 
     def __init__(self, properties: ExchangeProperties) -> None:
         self.name = properties.name
@@ -160,6 +165,9 @@ class Exchange(Destination):
             AmqpError: it cannot bring them, so that there shall be no such binding.
         """
         return ()
+
+    def take_back(self, pages: Iterable[Page]) -> None:
+        """Have again the messages that the journal kept."""
 
     def close(self) -> None:
         """End as an exchange that is deleted."""

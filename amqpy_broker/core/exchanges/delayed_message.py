@@ -5,6 +5,7 @@ Rule 1: a message with a header `x-delay`, in milliseconds, waits in the exchang
 Rule 2: messages leave in the order they are due; those due at the same time in the order they came.
 Rule 3: what has no delay, or none that can be waited for, is routed at once.
 Rule 4: an alternate exchange is asked when the message is due. (RabbitMQ's plugin asks it at once, and again then.)
+Rule 5: what is persistent waits on through a restart, if the exchange is durable. What was due meanwhile leaves then.
 
 There is one timer for an exchange, whatever waits in it.
 """
@@ -18,6 +19,7 @@ from amqpy_broker.core.arguments import INTEGER_KINDS, Arguments, argument
 from amqpy_broker.core.errors import PreconditionFailed
 from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties, KeptByExchange, Matched
 from amqpy_broker.core.exchanges.bindings import Binding
+from amqpy_broker.core.journal import Page
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import Queue
@@ -48,9 +50,10 @@ class DelayedMessage(NamedTuple):
 class DelayedMessageExchange(Exchange):
     """Keep messages until they are due, then send them on as an exchange of another type."""
 
-    __slots__ = ("_around", "_heap", "_inner", "_memory_bytes", "_next_number", "_timer", "_waiting")
+    __slots__ = ("_around", "_batches", "_heap", "_inner", "_memory_bytes", "_next_number", "_timer", "_waiting")
 
     type: ClassVar[str] = "x-delayed-message"
+    keeps_messages: ClassVar[bool] = True
 
     def __init__(self, properties: ExchangeProperties) -> None:
         super().__init__(properties)
@@ -60,6 +63,8 @@ class DelayedMessageExchange(Exchange):
         self._heap: list[int] = []
         # By key. What is in the heap only was cancelled.
         self._waiting: dict[int, Message] = {}
+        # The batches of those that are in the journal, by key.
+        self._batches: dict[int, int] = {}
         self._next_number = 0
         self._memory_bytes = 0
 
@@ -129,11 +134,27 @@ class DelayedMessageExchange(Exchange):
         self._inner.route_keys(keys, matched)
         return False
 
+    def take_back(self, pages: Iterable[Page]) -> None:
+        """Let wait again what the journal kept."""
+        journal, timers = self._around.journal, self._around.timers
+        assert journal is not None
+        for page in pages:
+            for stored in journal.journal.read(page):
+                assert stored.expires_at_unix_ms is not None
+                due_us = round(timers.at_s(stored.expires_at_unix_ms) * 1_000_000)
+                key = due_us << _NUMBER_BITS | stored.place
+                self._batches[key] = page.batch
+                self._add(key, stored.message)
+                self._next_number = max(self._next_number, stored.place + 1)
+
     def close(self) -> None:
         """Drop everything: there are no bindings left to send it along."""
         self._timer.stop()
         self._heap.clear()
         self._waiting.clear()
+        self._batches.clear()
+        if self.journal_id is not None and self._around.journal is not None:
+            self._around.journal.drop_queue(self.journal_id)
         self._memory_bytes = 0
         self._inner.close()
 
@@ -167,7 +188,19 @@ class DelayedMessageExchange(Exchange):
 
     def _keep_until(self, message: Message, due_us: int) -> None:
         key = due_us << _NUMBER_BITS | self._next_number
+        if message.persistent:
+            self._store(key, message)
         self._next_number = (self._next_number + 1) % _NUMBER_END
+        self._add(key, message)
+
+    def _store(self, key: int, message: Message) -> None:
+        """Keep a message in the journal, if the exchange is there."""
+        journal, name = self._around.journal, self.journal_id
+        if journal is not None and name is not None:
+            self._batches[key] = journal.store(name, self._next_number, message)
+            journal.expires(name, self._next_number, self._around.timers.unix_ms(_due_s(key)))
+
+    def _add(self, key: int, message: Message) -> None:
         self._waiting[key] = message
         self._memory_bytes += message.memory_size + MESSAGE_OVERHEAD_BYTES
         heappush(self._heap, key)
@@ -176,6 +209,9 @@ class DelayedMessageExchange(Exchange):
 
     def _take(self, key: int) -> Message:
         message = self._waiting.pop(key)
+        batch = self._batches.pop(key, None)
+        if batch is not None and self._around.journal is not None and self.journal_id is not None:
+            self._around.journal.settle(batch, self.journal_id, key & (_NUMBER_END - 1))
         self._memory_bytes -= message.memory_size + MESSAGE_OVERHEAD_BYTES
         return message
 
