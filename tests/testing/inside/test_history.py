@@ -9,15 +9,17 @@ from pamqp.commands import Basic, Channel, Queue, Tx
 
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.journaled import Journaled
 from amqpy_broker.core.queues.types import QUEUE_TYPES
 from amqpy_broker.testing import THE_TEST, Broker
 from amqpy_broker.testing.history import History
 from amqpy_broker.testing.records import Delivered, Published
 from amqpy_broker.testing.witness import VhostWitness
+from tests.memory_journal import MemoryJournal
 from tests.server.loops import on_each_loop
 from tests.testing.faults.clients import named
 from tests.testing.inside.brokers import consume, declare, get, new_broker, new_client, pass_time
-from tests.wire import Client, publish
+from tests.wire import Client, ManualClock, publish
 
 KINDS: dict[str, dict[str, Any]] = {
     "classic": {},
@@ -206,6 +208,35 @@ def test_what_a_channel_leaves_is_requeued() -> None:
     client.call(Channel.Open)
     assert get(client, "q")["redelivered"]
     assert [record.redelivered for record in broker.delivered()] == [False, True]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_durable_queues_of_a_broker_with_a_journal_tell_as_much(kind: str) -> None:
+    journal = MemoryJournal()
+    core = BrokerCore(clock=ManualClock(), journal=journal)
+    history = History()
+    core.watch(lambda vhost: VhostWitness(core, vhost, history, [], lambda name: ""))
+    client = Client(core).open()
+    declare(client, "q", **KINDS[kind])
+    for body in (b"acked", b"rejected", b"expired", b"purged"):
+        client.publish("", "q", body, delivery_mode=2, expiration="1000" if body == b"expired" else None)
+        if body == b"expired":
+            client.pass_time(2)
+        elif body == b"purged":
+            client.call(Queue.Purge, queue="q")
+        else:
+            tag = get(client, "q")["delivery_tag"]
+            client.send(Basic.Ack if body == b"acked" else Basic.Reject, delivery_tag=tag)
+    told = [(type(record).__name__, record.message.body) for record in history.latest(100, None)]
+    assert isinstance(core.vhosts["/"].queues["q"], Journaled)
+    assert [one for one in told if one[0] not in ("Published", "Delivered")] == [
+        ("Acked", b"acked"),
+        ("Rejected", b"rejected"),
+        ("Dropped", b"rejected"),
+        ("Expired", b"expired"),
+        ("Dropped", b"expired"),
+        ("Dropped", b"purged"),
+    ]
 
 
 def test_a_channel_that_was_open_before_the_kit_watched_is_told_of_too() -> None:
