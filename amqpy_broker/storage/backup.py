@@ -13,6 +13,7 @@ from amqpy_broker.storage.layout import (
     Connect,
     State,
     connect,
+    forget_spilled,
     open_for_reading,
     open_for_writing,
     read_state,
@@ -58,6 +59,6 @@ def back_up(source: Path, target: Path, connect: Connect = connect) -> None:
 def _finish(path: Path, connect: Connect) -> None:
     """Leave what is no part of a copy, and say that it is one."""
     with closing(open_for_writing(path, connect)) as connection, transaction(connection):
-        connection.execute("DELETE FROM spilled")
+        forget_spilled(connection)
         if read_state(connection).get("open") != State.CLOSED.value:
             write_state(connection, "open", State.COPY.value)

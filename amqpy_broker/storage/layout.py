@@ -41,6 +41,12 @@ CREATE TRIGGER spilled_gone AFTER DELETE ON spilled BEGIN DELETE FROM notes WHER
 
 _STATEMENTS: Final = tuple(_SCHEMA.strip().split("\n"))
 
+_FIRST_ROWS: Final = {
+    "pieces": ("INSERT INTO pieces VALUES (0, ?, ?)", (b"pieces", b"")),
+    "spilled": ("INSERT INTO spilled VALUES (0, ?, ?)", (b"spilled", b"")),
+    "notes": ("INSERT INTO notes VALUES (0, ?)", (b"notes",)),
+}
+
 # Opens a database by its URI. Tests hand in their own, to make it fail.
 Connect = Callable[[str], sqlite3.Connection]
 
@@ -110,12 +116,22 @@ def has_our_tables(connection: sqlite3.Connection) -> bool:
     return sorted(sql for (sql,) in found) == sorted(statement.removesuffix(";") for statement in _STATEMENTS)
 
 
+def has_first_rows(connection: sqlite3.Connection) -> bool:
+    """Whether each table begins with its own name."""
+    return all(
+        connection.execute(f"SELECT * FROM {table} WHERE id = 0").fetchone() == (0, *values)
+        for table, (_sql, values) in _FIRST_ROWS.items()
+    )
+
+
 def create_tables(connection: sqlite3.Connection) -> None:
     """Begin a journal."""
     connection.execute("BEGIN IMMEDIATE")
     for statement in _STATEMENTS:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+    for sql, values in _FIRST_ROWS.values():
+        connection.execute(sql, values)
     write_state(connection, "format", str(FORMAT_VERSION))
     write_state(connection, "open", State.CLOSED.value)
     write_state(connection, "next_batch", "1")
@@ -123,6 +139,11 @@ def create_tables(connection: sqlite3.Connection) -> None:
 
 
 # --- state and documents ------------------------------------------------------------------------------------------
+
+
+def forget_spilled(connection: sqlite3.Connection) -> None:
+    """Delete what left memory only."""
+    connection.execute("DELETE FROM spilled WHERE id > 0")
 
 
 def write_state(connection: sqlite3.Connection, key: str, value: str) -> None:

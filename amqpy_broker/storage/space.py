@@ -11,7 +11,6 @@ from typing import Final
 from amqpy_broker.core.journal import JournalFailed
 from amqpy_broker.storage.errors import Damaged
 from amqpy_broker.storage.log import PAGE_BYTES
-from amqpy_broker.storage.notes import write_notes
 from amqpy_broker.storage.pieces import Row, Run, table_of, write_row
 from amqpy_broker.storage.reader import Piece, live_places, piece_sql, read_piece
 from amqpy_broker.storage.tallies import Tally
@@ -99,8 +98,7 @@ class Space:
                 sql = f"UPDATE {table_of(row.head.id)} SET head = ?, body = ? WHERE id = ?"
                 self._connection.execute(sql, (row.head_octets, row.body, row.head.id))
                 # The notes that were there count slots that are gone.
-                octets = write_notes(row.head.id, tally.flags, tally.marks)
-                self._connection.execute("INSERT OR REPLACE INTO notes VALUES (?,?)", (row.head.id, octets))
+                self._connection.execute("REPLACE INTO notes VALUES (?,?)", (row.head.id, tally.octets()))
         for row, tally in thinned:
             self._writer.tallies.put(tally)
             self._writer.log_bytes += len(row.body) + 2 * PAGE_BYTES

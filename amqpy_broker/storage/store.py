@@ -14,6 +14,7 @@ from amqpy_broker.storage.layout import (
     State,
     connect,
     create_tables,
+    forget_spilled,
     open_for_reading,
     open_for_writing,
     write_state,
@@ -137,8 +138,10 @@ def _open_both(path: Path, connect: Connect) -> tuple[sqlite3.Connection, sqlite
         # could be mistaken after the next crash for a commit that was lost.
         writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with transaction(writing):
-            writing.execute("DELETE FROM spilled")
+            forget_spilled(writing)
             write_state(writing, "open", State.OPEN.value)
+        # The file itself says so, too: without its log it is not taken for all there is.
+        writing.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
     except BaseException:
         writing.close()
         if reading is not None:

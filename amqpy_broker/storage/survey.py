@@ -15,7 +15,15 @@ from typing import Final
 from amqpy_broker.core.journal import JournalFailed, Page
 from amqpy_broker.storage.errors import UNREADABLE, Damaged
 from amqpy_broker.storage.index import PieceIndex
-from amqpy_broker.storage.layout import State, check_version, document_key, has_our_tables, is_sound, read_state
+from amqpy_broker.storage.layout import (
+    State,
+    check_version,
+    document_key,
+    has_first_rows,
+    has_our_tables,
+    is_sound,
+    read_state,
+)
 from amqpy_broker.storage.log import log_path, lost_commits, valid_frames
 from amqpy_broker.storage.notes import LIVE, live_flags, read_notes
 from amqpy_broker.storage.pieces import batch_of, read_body, read_head
@@ -70,8 +78,10 @@ class Survey:
         )
 
 
-def survey(connection: sqlite3.Connection, path: Path, *, had_log: bool) -> Survey:
-    """Look at everything, in one transaction; `had_log` tells whether there was a log before this connection.
+def survey(connection: sqlite3.Connection, path: Path, *, had_log: bool, judge_log: bool = True) -> Survey:
+    """Look at everything, in one transaction.
+
+    `had_log` tells whether there was a log before this connection, `judge_log` whether nobody writes to it meanwhile.
 
     Raises:
         JournalFailed: this version cannot read it at all.
@@ -79,11 +89,14 @@ def survey(connection: sqlite3.Connection, path: Path, *, had_log: bool) -> Surv
     found = Survey()
     try:
         connection.execute("BEGIN")
-        _survey_log(connection, path, found)
+        if judge_log:
+            _survey_log(connection, path, found)
         _survey_structure(connection, found)
         if not has_our_tables(connection):
             found.findings.append(Finding("its tables are not those of a journal"))
             return found
+        if not has_first_rows(connection):
+            found.findings.append(Finding("a table is not in its own place"))
         _survey_state(connection, found)
         if not had_log and found.state.get("open") == State.OPEN.value:
             # Whoever had it open left a log, however it ended.
@@ -134,7 +147,9 @@ def _survey_documents(connection: sqlite3.Connection, found: Survey) -> None:
 def _survey_pieces(connection: sqlite3.Connection, found: Survey) -> None:
     parts: dict[int, _Part] = {}
     batch = 0
-    rows: Iterator[tuple[int, object, object, object]] = connection.execute(piece_sql("pieces", "ORDER BY p.id"))
+    rows: Iterator[tuple[int, object, object, object]] = connection.execute(
+        piece_sql("pieces", "WHERE p.id > 0 ORDER BY p.id")
+    )
     for row, head, body, notes in rows:
         if batch_of(row) != batch:
             found.pages.extend(part.page(batch, queue) for queue, part in parts.items())
@@ -151,7 +166,7 @@ def _survey_pieces(connection: sqlite3.Connection, found: Survey) -> None:
 
 def _survey_lonely_notes(connection: sqlite3.Connection, found: Survey) -> None:
     """Find notes without a piece: then another piece is without its notes."""
-    sql = "SELECT id FROM notes n WHERE NOT EXISTS ({}) AND NOT EXISTS ({})".format(
+    sql = "SELECT id FROM notes n WHERE id > 0 AND NOT EXISTS ({}) AND NOT EXISTS ({})".format(
         *(f"SELECT 1 FROM {table} p WHERE p.id = n.id" for table in ("pieces", "spilled"))
     )
     for (row,) in connection.execute(sql):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from amqpy_broker.core.journal import Mark
-from amqpy_broker.storage.notes import LIVE, SETTLED, live_flags
+from amqpy_broker.storage.notes import LIVE, SETTLED, live_flags, write_notes
 from amqpy_broker.storage.pieces import Head
 
 # Pieces to remember: those at the head and at the tail of a few hundred busy queues. About 2 KiB each.
@@ -71,6 +71,10 @@ class Tally:
         """Tick off all messages of a queue."""
         for span in self._spans.get(queue, ()):
             self.settle(queue, span.first, span.last)
+
+    def octets(self) -> bytes:
+        """Write it down."""
+        return write_notes(self.head.id, self.flags, self.marks)
 
     def forget_settled_marks(self) -> None:
         """Drop marks that nobody will ask for."""

@@ -20,7 +20,7 @@ from amqpy_broker.storage.errors import Damaged
 from amqpy_broker.storage.index import PieceIndex
 from amqpy_broker.storage.layout import document_row, state_row
 from amqpy_broker.storage.log import PAGE_BYTES
-from amqpy_broker.storage.notes import SETTLED, read_notes, write_notes
+from amqpy_broker.storage.notes import SETTLED, read_notes
 from amqpy_broker.storage.pieces import PIECE_BYTES, Head, Row, encode, is_spilled, read_head, table_of
 from amqpy_broker.storage.tallies import Span, Tallies, Tally
 
@@ -187,10 +187,7 @@ class BatchWriter:
         if batch.parts or batch.spilled:
             yield from self._insertions(plan)
         plan.marked = _marked(plan.heads, batch) if batch.marks else []
-        notes = [
-            (tally.head.id, write_notes(tally.head.id, tally.flags, tally.marks))
-            for tally in (*plan.touched.values(), *plan.marked)
-        ]
+        notes = [(tally.head.id, tally.octets()) for tally in (*plan.touched.values(), *plan.marked)]
         yield from many("INSERT OR REPLACE INTO notes VALUES ", "(?,?)", notes)
         yield from deletions(plan.deletes)
         yield from _document_statements(batch.documents)
