@@ -73,7 +73,7 @@ def amqp_vhost(request: pytest.FixtureRequest) -> Iterator[Vhost]:
 
     session = request.config.stash[_PLUGIN].needed_session()
     broker = session.shared.broker(options_of(request.node))
-    with vhost_of(broker, request.node.name) as vhost:
+    with vhost_of(broker, request.node.name, next(session.vhost_numbers)) as vhost:
         yield vhost
 
 
@@ -132,6 +132,11 @@ class Plugin:
             self._session.stopping(running)
 
     # --- tests ------------------------------------------------------------------------------------------------------
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Read all markers, and so refuse what cannot be before anything runs."""
+        for item in items:
+            options_of(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:

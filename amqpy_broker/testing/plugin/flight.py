@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import count
 from typing import Final
 
 from amqpy_broker.core.broker import BrokerCore
@@ -20,8 +19,6 @@ from amqpy_broker.testing.link import Link
 LINES_SHOWN: Final = 40
 # Connections that have ended and are remembered.
 _ENDED_KEPT: Final = 50
-# They are numbered in all brokers together, so that a recording of several can be read.
-_numbers: Final = count(1)
 
 
 class BrokerLog:
@@ -30,12 +27,20 @@ class BrokerLog:
     Args:
         broker: it.
         place: where it was started.
+        numbers: what connections are called, in all brokers together: a recording may hold several.
         record: who is told of each event, with the beginning of its conversation; None if nobody.
     """
 
-    def __init__(self, broker: Kit, place: str, record: Callable[[Conversation, Event], None] | None) -> None:
+    def __init__(
+        self,
+        broker: Kit,
+        place: str,
+        numbers: Iterator[int],
+        record: Callable[[Conversation, Event], None] | None,
+    ) -> None:
         self.broker = broker
         self.place = place
+        self._numbers = numbers
         self._record = record
         self._ears: list[LogEar] = []
         self._ended: deque[LogEar] = deque(maxlen=_ENDED_KEPT)
@@ -54,7 +59,7 @@ class BrokerLog:
 
     def connected(self, link: Link) -> LogEar:
         """Make the ear for a connection."""
-        number = next(_numbers)
+        number = next(self._numbers)
         conversation = Conversation(link.clock, number, name=link.name) if self._record is not None else None
         ear = LogEar(self, FlightRecorder(link.clock, number), conversation)
         self._ears.append(ear)

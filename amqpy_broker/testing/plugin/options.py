@@ -95,7 +95,10 @@ def options_of(item: pytest.Item) -> Options:
     """
     options = options_of_project(item.config)
     for marker in reversed(list(item.iter_markers(MARKER))):
-        options = _chosen(options, marker)
+        try:
+            options = _chosen(options, marker)
+        except pytest.UsageError as error:
+            raise pytest.UsageError(f"{item.nodeid}: {error}") from None
     return options
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 
 import pytest
 
@@ -33,6 +34,8 @@ class Session:
 
     def __init__(self, test: str, record_to: str | None) -> None:
         self.shared = Brokers()
+        self.vhost_numbers = count(1)
+        self._connection_numbers = count(1)
         self._recordings = Recordings(record_to) if record_to is not None else None
         self._logs: dict[Kit, BrokerLog] = {}
         # Brokers that have stopped since the test began.
@@ -50,7 +53,7 @@ class Session:
         """Learn of a broker that is about to listen; `in_call` tells that a test's own code did that."""
         assert isinstance(running.broker, Kit)
         record = self._recordings.record if self._recordings is not None else None
-        log = self._logs[running.broker] = BrokerLog(running.broker, running.place, record)
+        log = self._logs[running.broker] = BrokerLog(running.broker, running.place, self._connection_numbers, record)
         running.broker.inside().listeners.append(log)
         if in_call:
             self._started_in_call.append(running)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import count
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -19,7 +18,6 @@ T = TypeVar("T")
 
 # RabbitMQ allows 255 bytes; people read the beginning.
 _NAME_MAX: Final = 80
-_numbers: Final = count(1)
 
 
 class Vhost(Kit):
@@ -76,9 +74,9 @@ class Vhost(Kit):
 
 
 @contextmanager
-def vhost_of(broker: BrokerThread, test: str) -> Iterator[Vhost]:
+def vhost_of(broker: BrokerThread, test: str, number: int) -> Iterator[Vhost]:
     """Make a vhost for a test, and take it away with everything in it."""
-    name = f"{re.sub(r'[^0-9A-Za-z_]+', '-', test).strip('-')[:_NAME_MAX]}-{next(_numbers)}"
+    name = f"{re.sub(r'[^0-9A-Za-z_]+', '-', test).strip('-')[:_NAME_MAX]}-{number}"
     broker.add_vhost(name)
     try:
         yield Vhost(broker, name)
