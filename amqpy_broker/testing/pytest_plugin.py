@@ -170,6 +170,8 @@ class Plugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
         """When all of a test is taken down, tell what it left running, and what strict mode found."""
+        has_failed = item.stash.get(_HAS_FAILED, False)
+        complaints = [] if self._session is None else self._session.end_faults(has_failed=has_failed)
         yield
         session = self._session
         if session is None:
@@ -177,10 +179,9 @@ class Plugin:
         verdict = session.verdict(options_of(item))
         item.stash[_FOUND] = verdict.found
         leaks = session.leaks()
-        if not item.stash.get(_HAS_FAILED, False):
+        if not has_failed:
             verdict.pronounce()
-        for place in leaks:
-            session.warn_of_leak(place)
+        session.complain(complaints, leaks)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from amqpy_broker.testing.plugin.options import Options
@@ -25,13 +26,16 @@ class Brokers:
             self._brokers[needs] = started(**as_arguments(needs))
         return self._brokers[needs]
 
+    def __iter__(self) -> Iterator[BrokerThread]:
+        return iter(tuple(self._brokers.values()))
+
     def __contains__(self, broker: object) -> bool:
         """Say whether this is one of them."""
-        return any(broker is one for one in self._brokers.values())
+        return any(broker is one for one in self)
 
     def stop(self) -> None:
         """Stop all of them."""
-        for broker in self._brokers.values():
+        for broker in self:
             broker.stop()
 
 

@@ -78,6 +78,16 @@ class Session:
         if self._recordings is not None:
             self._recordings.begin(test)
 
+    def end_faults(self, *, has_failed: bool) -> list[Warning]:
+        """Let nothing go wrong any more in shared brokers; return complaints of faults that never fired."""
+        with warnings.catch_warnings(record=True) as complaints:
+            warnings.simplefilter("always")
+            for broker in self.shared:
+                if has_failed:
+                    broker.faults.clear()
+                broker.faults.finish()
+        return [complaint.message for complaint in complaints if isinstance(complaint.message, Warning)]
+
     def end(self) -> list[str]:
         """Learn that all tests are done: stop everything; return where brokers were started that nobody stopped."""
         self.shared.stop()
@@ -133,15 +143,18 @@ class Session:
         """Stop what the test's own code started and left running; return where it was started."""
         return [_stop_leak(running) for running in self._started_in_call if running in tuple(RUNNING)]
 
-    def warn_of_leak(self, place: str) -> None:
-        """Tell of a broker that was left running."""
-        warnings.warn(
-            LeakedBroker(
-                f"a broker was started at {place} and never stopped: use `with BrokerThread() as broker`, or"
-                " `async with Broker() as broker`, or call stop()"
-            ),
-            stacklevel=2,
-        )
+    def complain(self, complaints: list[Warning], leaks: list[str]) -> None:
+        """Warn of what a test did to its brokers."""
+        for complaint in complaints:
+            warnings.warn(complaint, stacklevel=2)
+        for place in leaks:
+            warnings.warn(
+                LeakedBroker(
+                    f"a broker was started at {place} and never stopped: use `with BrokerThread() as broker`, or"
+                    " `async with Broker() as broker`, or call stop()"
+                ),
+                stacklevel=2,
+            )
 
 
 class Verdict:

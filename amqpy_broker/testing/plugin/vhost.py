@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import quote
 
 from amqpy_broker.testing.clock import Clock
-from amqpy_broker.testing.inside import Inside
-from amqpy_broker.testing.kit import Kit
+from amqpy_broker.testing.strict.finding import Finding, assert_none
 from amqpy_broker.testing.thread import BrokerThread
-
-T = TypeVar("T")
+from amqpy_broker.testing.vhost_kit import BlockingVhostKit
 
 # RabbitMQ allows 255 bytes; people read the beginning.
 _NAME_MAX: Final = 80
 
 
-class Vhost(Kit):
+class Vhost(BlockingVhostKit):
     """A vhost of a shared broker. What the kit can do to a broker, it does in this vhost."""
 
     def __init__(self, broker: BrokerThread, name: str) -> None:
+        super().__init__(broker, name)
         self.broker = broker
-        self.name = name
-        self.home_vhost = name
-        self.history_vhost = name
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What strict mode has found in this vhost so far.
+
+        Raises:
+            Misuse: the broker was made without `strict`.
+        """
+        return [finding for finding in self.broker.findings if finding.vhost == self.name]
+
+    def assert_no_findings(self) -> None:
+        """Find that strict mode has found nothing in this vhost.
+
+        Raises:
+            AssertionError: it has; the text tells all of it.
+            Misuse: the broker was made without `strict`.
+        """
+        assert_none(self.findings)
 
     @property
     def url(self) -> str:
@@ -43,14 +57,6 @@ class Vhost(Kit):
     def clock(self) -> Clock:
         """The broker's clock."""
         return self.broker.clock
-
-    def inside(self) -> Inside:
-        """Return what is inside the broker."""
-        return self.broker.inside()
-
-    def run_in_broker(self, action: Callable[[], T]) -> T:
-        """Do something in the broker's thread."""
-        return self.broker.run_in_broker(action)
 
     def settled(self, *, timeout_s: float = 5.0, unacked_ok: bool = False) -> None:
         """Wait until nothing is left to do; see `Broker.settled`."""
@@ -81,4 +87,6 @@ def vhost_of(broker: BrokerThread, test: str, number: int) -> Iterator[Vhost]:
     try:
         yield Vhost(broker, name)
     finally:
-        broker.remove_vhost(name)
+        # The test may have reset the broker.
+        if name in broker.run_in_broker(lambda: set(broker.core.vhosts)):
+            broker.remove_vhost(name)

@@ -58,3 +58,13 @@ def tell(findings: Iterable[Finding]) -> str:
     head = f"strict mode found {len(found)} thing{'s' if len(found) != 1 else ''}"
     silence = 'Each can be silenced by its name: ignore=["…"].'
     return "\n\n".join([f"{head}. {silence}", *map(str, found)])
+
+
+def assert_none(findings: list[Finding]) -> None:
+    """Find that there are none.
+
+    Raises:
+        FindingsError: there are.
+    """
+    if findings:
+        raise FindingsError(tell(findings))

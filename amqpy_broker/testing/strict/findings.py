@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amqpy_broker.testing.errors import Misuse
 from amqpy_broker.testing.in_broker import InBroker, in_broker
-from amqpy_broker.testing.strict.finding import Finding, FindingsError, tell
+from amqpy_broker.testing.strict.finding import Finding, assert_none
 from amqpy_broker.testing.strict.strict import Strict
 
 
@@ -27,9 +27,7 @@ class Findings(InBroker):
             AssertionError: it has; the text tells all of it.
             Misuse: the broker was made without `strict`.
         """
-        found = self._list_findings()
-        if found:
-            raise FindingsError(tell(found))
+        assert_none(self._list_findings())
 
     @in_broker
     def clear_findings(self) -> None:

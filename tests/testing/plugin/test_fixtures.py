@@ -212,3 +212,50 @@ def test_it(broker):
     result.stdout.re_match_lines(
         [r"=+ amqp-broker: brokers that were never stopped =+", r"started at .*test_it.py:21: use `with`.*"]
     )
+
+
+def test_a_vhost_has_the_kit_at_home_in_it(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+@pytest.mark.parametrize("number", [1, 2])
+def test_it(amqp_vhost, amqp_broker, number):
+    publish(amqp_broker.url, "elsewhere")
+    publish(amqp_vhost.url, "q")
+    assert amqp_vhost.queue("q").ready == 1
+    amqp_vhost.assert_published("", "q", body="hello", times=1)
+    assert [record.message.routing_key for record in amqp_vhost.published()] == ["q"]
+    amqp_vhost.wait_for_queue("q", ready=1)
+    amqp_vhost.publish("", "q", "more")
+    amqp_vhost.settled()
+    assert [message.text for message in amqp_vhost.take_all("q")] == ["hello", "more"]
+
+@pytest.mark.amqp(strict="warn")
+def test_findings(amqp_vhost):
+    publish(amqp_vhost.broker.url, durable=False)
+    amqp_vhost.assert_no_findings()
+    publish(amqp_vhost.url, durable=False)
+    assert [finding.rule for finding in amqp_vhost.findings] == ["transient-queue"]
+    amqp_vhost.broker.clear_findings()
+
+def test_a_broker_that_was_reset_has_nothing_to_take_away(amqp_vhost):
+    amqp_vhost.broker.reset()
+""",
+    )
+    result.assert_outcomes(passed=4)
+
+
+def test_a_fault_ends_with_its_test_and_one_that_never_fired_is_complained_of(pytester: pytest.Pytester) -> None:
+    tests = """
+def test_unused(amqp_vhost):
+    amqp_vhost.faults.refuse_connections(times=1)
+
+def test_after(amqp_vhost):
+    publish(amqp_vhost.url)
+"""
+    result = run(pytester, tests, warnings="default")
+    result.assert_outcomes(passed=2, warnings=1)
+    result.stdout.fnmatch_lines(["*UnusedFaultWarning*"])
+    run(pytester, tests).assert_outcomes(passed=2, errors=1)
+    result = run(pytester, tests.replace("times=1)", "times=1); assert False"))
+    result.assert_outcomes(passed=1, failed=1)
