@@ -16,9 +16,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from amqpy_broker.core.message import Message
+
+_new: Final = tuple.__new__
 
 
 class Name(NamedTuple):
@@ -223,8 +225,10 @@ class JournalWriter:
         """Forget a message."""
         if batch == self.number:
             self._unwrite(queue, place)
-        else:
-            self._batch.settled.append(Name(batch, queue, place))
+            return
+        # Half the time of `Name(batch, queue, place)`.
+        self._batch.settled.append(_new(Name, (batch, queue, place)))
+        if not self._awake:
             self._wake()
 
     def settle_page(self, page: Page) -> None:
@@ -253,6 +257,20 @@ class JournalWriter:
         """Delete a document."""
         self._batch.documents[key] = None
         self._wake()
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def read(self, page: Page) -> list[Stored]:
+        """Read the messages of a page that are not settled. A broker that cannot is told to stop.
+
+        Raises:
+            JournalFailed: what is there is damaged.
+        """
+        try:
+            return self.journal.read(page)
+        except JournalFailed as failure:
+            self.journal.on_failed(failure)
+            raise
 
     # --- handing over -----------------------------------------------------------------------------------------------
 
@@ -314,14 +332,14 @@ class JournalWriter:
             waiting.popleft()[1]()
 
     def _unwrite(self, queue: int, place: int) -> None:
-        for parts in (self._batch.parts, self._batch.spilled):
-            part = parts.get(queue)
-            if part is not None and part.pop(place, None) is not None:
-                break
-        if self._batch.expiries:
-            self._batch.expiries.pop((queue, place), None)
-        if self._batch.marks:
-            self._batch.marks.pop(Name(self.number, queue, place), None)
+        batch = self._batch
+        part = batch.parts.get(queue)
+        if (part is None or part.pop(place, None) is None) and batch.spilled:
+            batch.spilled.get(queue, {}).pop(place, None)
+        if batch.expiries:
+            batch.expiries.pop((queue, place), None)
+        if batch.marks:
+            batch.marks.pop(Name(self.number, queue, place), None)
 
     def _wake(self) -> None:
         if not self._awake:

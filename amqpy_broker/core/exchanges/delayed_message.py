@@ -139,7 +139,7 @@ class DelayedMessageExchange(Exchange):
         journal, timers = self._around.journal, self._around.timers
         assert journal is not None
         for page in pages:
-            for stored in journal.journal.read(page):
+            for stored in journal.read(page):
                 assert stored.expires_at_unix_ms is not None
                 due_us = round(timers.at_s(stored.expires_at_unix_ms) * 1_000_000)
                 key = due_us << _NUMBER_BITS | stored.place

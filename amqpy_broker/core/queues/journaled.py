@@ -63,9 +63,7 @@ class Journaled(ClassicQueue):
             return self._enqueue_special(message)
         ring = self._takers.ring
         if not ring:
-            queued = self._place(message)
-            self._store(queued)
-            self._ready.append(queued)
+            self._ready.append(self._keep(message))
             if self._bytes > self._page_at_bytes:
                 self._page_out_behind()
             return True
@@ -73,8 +71,7 @@ class Journaled(ClassicQueue):
         if consumer.no_ack:
             has_room = consumer.deliver(message, False, None)
         else:
-            queued = self._place(message)
-            self._store(queued)
+            queued = self._keep(message)
             queued.consumer = consumer
             self._unacked_count += 1
             has_room = consumer.deliver(message, False, queued)
@@ -83,6 +80,12 @@ class Journaled(ClassicQueue):
         elif len(ring) > 1:
             ring.rotate(-1)
         return True
+
+    def _keep(self, message: Message) -> QueuedMessage:
+        """Give a message that never expires its place, and store it."""
+        queued = self._place(message)
+        self._store(queued)
+        return queued
 
     def _place_special(self, message: Message) -> QueuedMessage:
         queued = super()._place_special(message)
@@ -177,7 +180,7 @@ class Journaled(ClassicQueue):
                 self._expire_by_timer()
             return
         for page in pages:
-            for stored in self._journal.journal.read(page):
+            for stored in self._journal.read(page):
                 self._take_back(stored, page.batch)
 
     def _take_back(self, stored: Stored, batch: int) -> None:
@@ -225,6 +228,14 @@ class JournaledClassicQueue(Journaled):
     """A durable classic queue: the one that has to be quick."""
 
     __slots__ = ()
+
+    def _keep(self, message: Message) -> QueuedMessage:
+        # What the others do, in one step.
+        self._next_position = place = self._next_position + 1
+        self._bytes += message.memory_size + _OVERHEAD
+        queued = QueuedMessage(message, self, place)
+        queued.batch = self._journal.store(self._name, place, message) if message.persistent else 0
+        return queued
 
     def settle(self, queued: QueuedMessage) -> None:
         """Forget a message that was handed out: what the others do, in one step."""

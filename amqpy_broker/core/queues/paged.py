@@ -251,8 +251,9 @@ class PagedReady(FifoReady):
         rests: list[Page] = []
         parts_count = 0
         while pages and pages[0].first <= last:
-            page = pages.popleft()
+            page = pages[0]
             found = read(page if page.last <= last else replace(page, last=last))
+            pages.popleft()
             messages += found
             parts_count += 1
             if page.last > last:
@@ -297,7 +298,7 @@ class PagedReady(FifoReady):
         return messages
 
     def _revive(self, page: Page, batch: int) -> list[QueuedMessage]:
-        stored = self._journal.journal.read(page)
+        stored = self._journal.read(page)
         if self._mixed:
             # What was stored and what was spilled may be in one batch, side by side.
             persistent = not isinstance(page, SpilledPage)
