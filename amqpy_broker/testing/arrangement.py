@@ -168,6 +168,7 @@ class Arrangement(InVhost):
             Unroutable: it is mandatory, and reaches no queue; the text explains why.
             Misuse: there can be no such message, or the broker refuses it.
         """
+        __tracebackhide__ = True
         there = self._find_vhost(vhost)
         self._find_exchange(exchange, vhost)
         message = compose(exchange, routing_key, body, headers, properties or {}, mandatory=mandatory)
@@ -185,6 +186,7 @@ class Arrangement(InVhost):
             NoMessage: there is none; the text says what the queue has.
             NoSuchThing: there is no such queue.
         """
+        __tracebackhide__ = True
         message = self._do(lambda: self._take(queue, vhost))
         if message is None:
             there = self._find_queue(queue, vhost)
@@ -239,6 +241,7 @@ class Arrangement(InVhost):
 
     def _do(self, action: Callable[[], T]) -> T:
         """Act, and let who waits for something look."""
+        __tracebackhide__ = True
         try:
             return action()
         except AmqpError as refusal:

@@ -53,6 +53,7 @@ class Assertions(Past):
             AssertionError: there was none, or not so many.
             Misuse: there can be no such message.
         """
+        __tracebackhide__ = True
         wanted = Wanted(exchange, routing_key, body, json, headers, properties)
         return self._find("published", Published, self._published(None, None, None, None, vhost), wanted, times)
 
@@ -74,6 +75,7 @@ class Assertions(Past):
             AssertionError: one was.
             Misuse: there can be no such message.
         """
+        __tracebackhide__ = True
         wanted = Wanted(exchange, routing_key, body, json, headers, properties)
         wanted.check()
         there = self._published(None, None, None, None, vhost)
@@ -114,6 +116,7 @@ class Assertions(Past):
             AssertionError: there was none, or not so many.
             Misuse: there can be no such message.
         """
+        __tracebackhide__ = True
         wanted = Wanted(exchange, routing_key, body, json, headers, properties)
         there = self._dead_lettered(None, None, None, vhost)
         fitting = [record for record in there if queue in (None, record.queue) and reason in (None, record.reason)]
@@ -140,6 +143,7 @@ class Assertions(Past):
             AssertionError: it has not.
             NoSuchThing: there is no such queue.
         """
+        __tracebackhide__ = True
         queue = self._find_queue(name, vhost)
         view = view_queue(self._find_vhost(vhost), queue, self.inside().history)
         counts = {"ready": view.ready, "unacked": view.unacked, "consumers": len(view.consumers)}
@@ -159,6 +163,7 @@ class Assertions(Past):
             AssertionError: it has.
             NoSuchThing: there is no such queue.
         """
+        __tracebackhide__ = True
         queue = self._find_queue(name, vhost)
         if queue.ready_count or (queue.unacked_count and not unacked_ok):
             raise AssertionError(f"queue {name!r} is not empty:\n{self._told_queue(name, vhost)}")
@@ -178,6 +183,7 @@ class Assertions(Past):
                 delivered at all.
             NoSuchThing: there is no such queue.
         """
+        __tracebackhide__ = True
         there = self._find_vhost(vhost)
         queues = list(there.queues.values()) if queue is None else [self._find_queue(queue, vhost)]
         wrong = [text for one in queues for text in self._not_acked(one)]
@@ -208,6 +214,7 @@ class Assertions(Past):
         Raises:
             AssertionError: one did; the text explains why it found no queue.
         """
+        __tracebackhide__ = True
         returned = [record for record in self._published(None, None, None, None, vhost) if record.returned]
         if returned:
             told = f"{_listed(returned)}\n{self._why(returned[0])}"
@@ -220,6 +227,7 @@ class Assertions(Past):
         Raises:
             AssertionError: one was; the text explains why it found no queue.
         """
+        __tracebackhide__ = True
         unrouted = [record for record in self._published(None, None, None, None, vhost) if record.unrouted]
         if unrouted:
             told = f"{_listed(unrouted)}\n{self._why(unrouted[0])}"
@@ -236,6 +244,7 @@ class Assertions(Past):
         times: int | None,
     ) -> Message:
         """Return the first message that is wanted."""
+        __tracebackhide__ = True
         wanted.check()
         if times is not None and times < 1:
             raise Misuse(f"times={times}: use assert_nothing_published for what must not be")

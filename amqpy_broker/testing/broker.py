@@ -142,6 +142,7 @@ class Broker(RestartableBroker, Waits, Kit):
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something between the broker's steps: here that is at once."""
+        __tracebackhide__ = True
         return action()
 
     async def start(self) -> None:

@@ -36,6 +36,13 @@ def in_broker(method: Callable[Concatenate[K, P], T]) -> Callable[Concatenate[K,
 
     @wraps(method)
     def call(self: K, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.run_in_broker(lambda: method(self, *args, **kwargs))
+        # Failures are shown where the test called, not here.
+        __tracebackhide__ = True
+
+        def act() -> T:
+            __tracebackhide__ = True
+            return method(self, *args, **kwargs)
+
+        return self.run_in_broker(act)
 
     return call

@@ -19,6 +19,7 @@ class InVhost(InBroker):
     history_vhost: str | None = None
 
     def _find_vhost(self, name: str | None) -> VirtualHost:
+        __tracebackhide__ = True
         vhosts = self.inside().core.vhosts
         name = self.home_vhost if name is None else name
         if name not in vhosts:
@@ -26,6 +27,7 @@ class InVhost(InBroker):
         return vhosts[name]
 
     def _find_queue(self, name: str, vhost: str | None) -> Queue:
+        __tracebackhide__ = True
         there = self._find_vhost(vhost)
         queue = there.queues.get(name)
         if queue is None:
@@ -33,6 +35,7 @@ class InVhost(InBroker):
         return queue
 
     def _find_exchange(self, name: str, vhost: str | None) -> Exchange:
+        __tracebackhide__ = True
         there = self._find_vhost(vhost)
         exchange = there.exchanges.get(name)
         if exchange is None:

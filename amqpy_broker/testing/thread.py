@@ -133,9 +133,27 @@ class BrokerThread(BlockingWaits, Kit):
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something in the broker's thread, between its steps, and return what comes of it."""
+        __tracebackhide__ = True
         if threading.get_ident() == self._thread or self._portal is None:
             return action()
-        return self._portal.call(action)
+        done: list[T] = []
+        failures: list[Exception] = []
+
+        def attempt() -> None:
+            __tracebackhide__ = True
+            try:
+                done.append(action())
+            except Exception as failure:
+                failures.append(failure)
+
+        self._portal.call(attempt)
+        # A failure is raised here: its way through the threads is nobody's interest.
+        for failure in failures:
+            try:
+                raise failure
+            finally:
+                failures.clear()
+        return done[0]
 
     def settled(self, *, timeout_s: float = 5.0, unacked_ok: bool = False) -> None:
         """Wait until nothing is left to do; see `Broker.settled`.

@@ -27,6 +27,7 @@ class VhostKit(Arrangement, Faulty, Waits):
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something in the broker's thread."""
+        __tracebackhide__ = True
         return self._owner.run_in_broker(action)
 
 
@@ -43,6 +44,7 @@ class BlockingVhostKit(Arrangement, BlockingWaits, Faulty):
 
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something in the broker's thread."""
+        __tracebackhide__ = True
         return self._owner.run_in_broker(action)
 
     def block_on(self, action: Callable[[], Awaitable[T]]) -> T:

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 import anyio
 
-from amqpy_broker.testing.errors import NotSeen
+from amqpy_broker.testing.errors import NoMessage, NoSuchThing, NotSeen
 from amqpy_broker.testing.inside import Inside
 
 T = TypeVar("T")
@@ -28,6 +28,9 @@ class Waiter(Generic[T]):
         self._predicate = predicate
         self._found: T | None = None
         self._failure: Exception | None = None
+        # What the predicate did not find when it was asked last.
+        self._missing: LookupError | None = None
+        self._is_looking = False
         self._is_over = False
         self._woken = anyio.Event()
 
@@ -56,19 +59,28 @@ class Waiter(Generic[T]):
         if self._failure is not None:
             raise self._failure
         if not self._is_over or self._found is None:
-            raise NotSeen(f"not so after {timeout_s:g} s. {seen()}")
+            missing = "" if self._missing is None else f" It found {self._missing}."
+            raise NotSeen(f"not so after {timeout_s:g} s.{missing} {seen()}")
         return self._found
 
     def _look(self) -> None:
         """Ask the predicate, unless it is all over."""
         self._woken.set()
-        if self._is_over:
+        # A predicate that does something would be asked about it, again and again.
+        if self._is_over or self._is_looking:
             return
+        self._is_looking, self._missing = True, None
         try:
             found = self._predicate()
+        except (NoSuchThing, NoMessage) as missing:
+            # It may come yet.
+            self._missing = missing
+            return
         except Exception as failure:
             self._failure, self._is_over = failure, True
             return
+        finally:
+            self._is_looking = False
         if found:
             self._found, self._is_over = found, True
 

@@ -98,7 +98,8 @@ class Waits(Conditions):
     async def wait_for(self, predicate: Callable[[Self], T], *, timeout_s: float = WAIT_S) -> T:
         """Wait until a predicate of the broker returns something true, and return that.
 
-        It is called after every step of the broker, and must not change anything.
+        It is called after every step of the broker, and must not change anything. What is not there yet (`NoSuchThing`,
+        `NoMessage`) may come; any other exception ends the wait.
 
             record, *_ = await broker.wait_for(lambda broker: broker.acked("orders"))
 

@@ -151,6 +151,23 @@ async def test_a_predicate_that_fails_fails_whoever_waits_and_nobody_else() -> N
 
 
 @on_each_loop
+async def test_what_a_predicate_does_not_find_may_come_yet() -> None:
+    async with Broker() as broker, anyio.create_task_group() as tasks:
+        tasks.start_soon(soon, lambda: broker.declare_queue("q"))
+        assert (await broker.wait_for(lambda broker: broker.queue("q"))).name == "q"
+        with pytest.raises(NotSeen, match=r"It found no queue 'r' in vhost '/'; there is: 'q'\. There is:"):
+            await broker.wait_for(lambda broker: broker.queue("r"), timeout_s=0.01)
+
+
+@on_each_loop
+async def test_a_predicate_that_does_something_is_not_asked_about_that() -> None:
+    async with Broker() as broker:
+        broker.declare_queue("q")
+        with pytest.raises(NotSeen):
+            await broker.wait_for(lambda broker: broker.purge("q"), timeout_s=0.01)
+
+
+@on_each_loop
 async def test_waiting_that_is_cancelled_leaves_nothing_behind() -> None:
     looks = 0
 
