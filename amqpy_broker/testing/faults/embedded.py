@@ -169,7 +169,9 @@ def _known(channel: Channel) -> KnownChannel:
     for delivery_tag, queued in channel.deliveries.unacked.items():
         known.unacked[delivery_tag] = queued.queue.name
     if channel.confirms is not None:
-        known.confirms = ConfirmBook(channel.confirms.published, channel.confirms.confirmed)
+        # The one whose message is under way counts as well.
+        under_way = 1 if channel.publishing is not None else 0
+        known.confirms = ConfirmBook(channel.confirms.published + under_way, channel.confirms.confirmed)
     return known
 
 

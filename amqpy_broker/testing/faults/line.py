@@ -38,6 +38,8 @@ class Line:
         # Told when it may be that this is needed no more.
         self._done = done
         self._is_busy = False
+        # Whether it may have come in the middle of a frame of the client, which it has not seen.
+        self._is_new = True
         # Where the message of a method is being dropped with it; the link forgets that with its filter.
         self._dropping: set[tuple[Direction, int]] = set()
         # The number of the publish that passes now, on a channel that confirms; 0 for none.
@@ -68,6 +70,8 @@ class Line:
         """Say what becomes of a frame."""
         if self._closing and self._is_said_in_vain(frame):
             return DROP
+        if self._is_new and frame.direction is Direction.TO_SERVER:
+            self._look_again()
         self._is_busy = True
         verdict = self._decide(frame)
         self._is_busy = False
@@ -79,6 +83,13 @@ class Line:
         if self._done is not None and not self._faults():
             self._done()
         return verdict
+
+    def _look_again(self) -> None:
+        """Learn once more what has been, now that the broker has all before this frame."""
+        self._is_new = False
+        if self.end.broker is not None:
+            self.end.broker.catch_up()
+            self.knowledge = self.end.learned()
 
     def _decide(self, frame: WireFrame) -> Verdict:
         if frame.name == "connection.start-ok":

@@ -158,3 +158,16 @@ async def test_a_nack_of_the_broker_itself_is_told_in_the_clients_numbers() -> N
         with broker.faults.nack_publishes(times=1):
             await publish_all(client, "full", b"1", b"2", b"3")
             assert await refused_numbers(client, 3) == [1, 3]
+
+
+@on_each_loop
+async def test_numbers_are_right_wherever_a_fault_begins_in_the_middle_of_what_comes() -> None:
+    octets = publish(1, "", "q", b"1")
+    for cut in range(len(octets)):
+        async with Broker() as broker, connected(broker.port) as client:
+            await declared(client, "q", confirms=True)
+            await client.send(octets[:cut])
+            await broker.settled()
+            with broker.faults.nack_publishes(predicate=lambda seen: seen.routing_key == "nowhere"):
+                await client.send(octets[cut:] + publish(1, "", "nowhere", b"2") + octets)
+                assert await refused_numbers(client, 3) == [2], cut
