@@ -31,10 +31,14 @@ class State:
         for name, mark in batch.marks.items():
             if name in messages:
                 messages[name] = (*messages[name][:2], mark)
-        ranges = [(name, name.place) for name in batch.settled] + batch.settled_ranges
+        settled = set(batch.settled)
         for name in list(messages):
-            gone = any(name[:2] == first[:2] and first.place <= name.place <= last for first, last in ranges) or (
-                name.queue in batch.dropped_queues and name.batch != batch.number
+            gone = (
+                name in settled
+                or (name.queue in batch.dropped_queues and name.batch != batch.number)
+                or any(
+                    name[:2] == first[:2] and first.place <= name.place <= last for first, last in batch.settled_ranges
+                )
             )
             if gone:
                 del messages[name]

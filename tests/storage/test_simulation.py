@@ -193,7 +193,9 @@ class Damage:
         self.states = [State()]
         for number in range(1, random.randint(2, 25)):
             store.execute(store.plan(workload.next(number)))
-            self.states.append(workload.state)
+            # What changes nothing is not in the log either.
+            if workload.state != self.states[-1]:
+                self.states.append(workload.state)
             if random.random() < 0.2:
                 store.tidy(idle=True)
         if random.random() < 0.5:
