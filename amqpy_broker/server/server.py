@@ -79,6 +79,8 @@ class Server:
         self._alarm_raised = anyio.Event()
         self._all_gone = anyio.Event()
         self._core.alarms.on_change = self._alarm_changed
+        if self._core.alarms.raised:
+            self._alarm_raised.set()
         timers, deadlines = self._core.timers, self._deadlines
         deadlines.add(timers)
         timers.on_sooner = lambda: deadlines.sooner(timers)
