@@ -62,6 +62,11 @@ class Burials:
         if not self._busy and not self._later.is_set:
             self._publish_some()
 
+    def forget(self) -> None:
+        """Forget who is still to be published."""
+        self._dead.clear()
+        self._later.stop()
+
     def _publish_some(self) -> None:
         self._busy = True
         try:

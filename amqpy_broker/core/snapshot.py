@@ -262,6 +262,7 @@ def _restore_users(core: BrokerCore, users: Iterable[SavedUser]) -> None:
 
 def _remove_vhost(core: BrokerCore, name: str) -> None:
     vhost = core.vhosts.pop(name)
+    vhost.forget_deaths()
     for queue in tuple(vhost.queues.values()):
         if queue.owner is None:
             _drop_queue(vhost, queue)
@@ -284,6 +285,7 @@ class _Restoring:
 
     def run(self) -> list[ClassicQueue]:
         """Do it; return the queues whose messages have changed, and which are to go on when everything is done."""
+        self._vhost.forget_deaths()
         self._drop_what_is_not_saved()
         self._create_what_is_missing()
         for name, exchange in self._vhost.exchanges.items():

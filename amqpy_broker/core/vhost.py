@@ -443,6 +443,10 @@ class VirtualHost:
         """Publish a message that died to its queue's dead-letter exchange."""
         self._burials.add(DeadMessage(queue, message, reason, buried))
 
+    def forget_deaths(self) -> None:
+        """Forget the dead messages that are still to be published."""
+        self._burials.forget()
+
     def rest(self) -> None:
         """Write down what durable queues know before the broker stops."""
         for queue in self._queues.values():

@@ -433,6 +433,21 @@ class Twin:
                     self.queue.settle(queued)
 
 
+def test_dead_letters_that_go_round_for_ever_end(clock: ManualClock) -> None:
+    core = BrokerCore(profile_named("3.10"), clock=clock)
+    vhost = core.vhosts["/"]
+    for name, to in (("a", "b"), ("b", "a")):
+        a_queue(vhost, name, **{"x-max-length": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": to})
+    snapshot = take(core)
+    # To 3.x an old rejection hides the cycle.
+    rejected = arguments({"x-death": [{"queue": "x", "reason": "rejected"}]})
+    vhost.queues["a"].enqueue(FakeMessage("a", headers=rejected))
+    assert core.timers.next_deadline_s < float("inf")
+    restore(core, snapshot)
+    let_time_pass(core, clock, 1)
+    assert core.timers.next_deadline_s == float("inf")
+
+
 # What is handed out ---------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from pamqp.commands import Basic, Connection, Exchange, Queue
 
 from amqpy_broker.testing import Broker, BrokerThread, Misuse
 from tests import wire
-from tests.server.loops import SocketClient, connected, on_each_loop
+from tests.server.loops import SocketClient, connected, on_each_loop, until
 
 WAYS = ("shutdown", "kill")
 SHUTDOWN = (320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'")
@@ -163,6 +163,18 @@ async def test_a_broker_that_does_not_run_cannot_go_down() -> None:
                 await broker.restart()
         with pytest.raises(Misuse, match="by one of shutdown, kill, not by 'magic'"):
             await broker.restart(how="magic")  # type: ignore[arg-type]
+
+
+@on_each_loop
+async def test_an_alarm_that_is_still_on_afterwards_ends_when_there_is_room() -> None:
+    async with Broker(memory_watermark_bytes=5000) as broker:
+        broker.declare_queue("q", durable=True)
+        for _ in range(5):
+            broker.publish("", "q", bytes(1000), properties={"delivery_mode": 2})
+        await broker.restart()
+        assert broker.core.alarms.raised
+        broker.purge("q")
+        await until(lambda: not broker.core.alarms.raised)
 
 
 @pytest.mark.parametrize("how", WAYS)
