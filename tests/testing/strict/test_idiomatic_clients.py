@@ -59,25 +59,17 @@ async def test_aio_pika_consumes_with_a_callback_and_retries(broker: Broker) -> 
     broker.assert_no_findings()
 
 
-@pytest.fixture
-async def lenient_broker() -> AsyncIterator[Broker]:
-    # aio-pika's RPC declares its queue of replies so, which RabbitMQ 4.3 refuses.
-    async with Broker(strict="error", ignore=["transient-queue"]) as broker:
-        yield broker
-
-
-async def test_aio_pika_asks_and_answers(lenient_broker: Broker) -> None:
-    broker = lenient_broker
+async def test_aio_pika_asks_and_answers(broker: Broker) -> None:
     async with await aio_pika.connect(broker.url) as server, await aio_pika.connect(broker.url) as client:
         channel = await server.channel()
         await channel.set_qos(prefetch_count=1)
-        server_rpc = await aio_pika.patterns.RPC.create(channel)
+        server_rpc = await aio_pika.patterns.RPC.create(channel, durable=True)
 
         async def double(*, number: int) -> int:
             return 2 * number
 
         await server_rpc.register("double", double, durable=True)
-        client_rpc = await aio_pika.patterns.RPC.create(await client.channel())
+        client_rpc = await aio_pika.patterns.RPC.create(await client.channel(), durable=True)
         assert await client_rpc.call("double", {"number": 21}) == 42
         await client_rpc.close()
         await server_rpc.close()
