@@ -14,7 +14,17 @@ from amqpy_broker.cli.telling import Lines, recorder_for, stop_serving, teller
 from amqpy_broker.testing.proxy import Proxy
 from amqpy_broker.version import VERSION
 
+PUBLIC_LOGIN: Final = "guest:guest@"
 READY: Final = f"amqpy-broker {VERSION} proxy ready at {{url}}"
+
+
+class DiscreetProxy(Proxy):
+    """A proxy whose URL can be printed: logs are read by many."""
+
+    @property
+    def url(self) -> str:
+        """What clients connect to, with their own user and password."""
+        return self.url_for(self.upstream.login if self.upstream.login == PUBLIC_LOGIN else "")
 
 
 @click.command(context_settings={"show_default": True, "default_map": {}})
@@ -29,8 +39,8 @@ def proxy(context: click.Context, to: str, host: str, port: int, record: Path | 
     """Stand before a broker, any AMQP 0-9-1 broker, and show what is said.
 
     Prints one line with its URL when clients can connect; then each frame on a line: who says what, with arguments,
-    properties, and the beginning of the body. Clients are let through as they are: user, password and vhost are the
-    broker's. Stops on SIGTERM or SIGINT (Ctrl-C).
+    properties, and the beginning of the body. Clients are let through as they are: they log in as they would at the
+    broker. Stops on SIGTERM or SIGINT (Ctrl-C).
 
     \b
     amqpy-broker proxy --to amqp://localhost                       show what clients of this proxy say
@@ -44,7 +54,7 @@ def proxy(context: click.Context, to: str, host: str, port: int, record: Path | 
     recorder = recorder_for(record)
     tell = teller(None if quiet else Lines(sys.stdout, stop_serving), recorder)
     try:
-        service = Proxy(to, host=host, port=port, on_event=tell)
+        service = DiscreetProxy(to, host=host, port=port, on_event=tell)
     except ValueError as failure:
         fail(f"--to: {failure}", code=2)
     loop = context.parent.params["loop"] if context.parent is not None else "auto"

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 # How much may wait for a side that reads slowly before the other is not read from.
 _WAITING_MAX_BYTES: Final = 1024 * 1024
+# Who listens everywhere is found here.
+_ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _LOST: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 
@@ -88,8 +90,12 @@ class Proxy(Listener):
     @property
     def url(self) -> str:
         """What clients connect to: the broker's own URL, but for the address."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"amqp://{self.upstream.login}{host}:{self.port}{self.upstream.rest}"
+        return self.url_for(self.upstream.login)
+
+    def url_for(self, login: str) -> str:
+        """Return the URL for who logs in otherwise, as in `user:password@`."""
+        host = _ANY_ADDRESS.get(self.host, self.host)
+        return f"amqp://{login}{f'[{host}]' if ':' in host else host}:{self.port}{self.upstream.rest}"
 
     @property
     def faults(self) -> Faults:

@@ -79,6 +79,13 @@ def test_a_proxy_prints_and_records_what_is_said(tmp_path: Path) -> None:
     assert "connection.open-ok" in {event.name for event in said(load_recording(path).events)}
 
 
+def test_a_password_of_the_url_is_not_printed() -> None:
+    with command("proxy", "--to", "amqp://shop:secret@localhost/orders", "--host", "0.0.0.0") as proxy:
+        _, stdout, stderr = stopped(proxy)
+        assert proxy.url == f"amqp://127.0.0.1:{proxy.parts.port}/orders"
+        assert "secret" not in stdout + stderr
+
+
 def test_a_quiet_proxy_prints_its_ready_line_alone() -> None:
     with broker_process() as broker, command("proxy", "--to", broker.url, "--quiet") as proxy:
         with Client.to(proxy) as client:
