@@ -2,8 +2,9 @@
 
 Rule 1: a snapshot never changes. It shares the messages with the queues, which do not change either.
 Rule 2: what is exclusive to a connection is neither in a snapshot nor touched by one.
-Rule 3: what is handed out and not settled is ready in a snapshot, marked redelivered. Whoever has it when a snapshot is
-        restored keeps it, as after its queue was deleted: what becomes of it changes nothing any more.
+Rule 3: what is handed out and not settled is ready in a snapshot, as if it had come back: marked redelivered, and
+        counted where that is done. Whoever has it when a snapshot is restored keeps it, as after its queue was deleted:
+        what becomes of it changes nothing any more.
 Rule 4: what is the same stays, and so do the consumers of a queue that stays. A queue, an exchange or a binding that is
         not in the snapshot, or that is another one there, goes.
 Rule 5: time stands still for a snapshot: what had a minute to live has a minute to live, whenever it is restored.

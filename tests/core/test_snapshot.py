@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from amqpy_broker.core.arguments import arguments
+from amqpy_broker.core.arguments import Argument, arguments
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.definitions import dump
 from amqpy_broker.core.exchanges.bindings import Binding
@@ -459,6 +459,16 @@ def test_what_was_handed_out_is_ready_again_and_marked(core: BrokerCore, vhost: 
     restore(core, snapshot)
     assert (queue.ready_count, queue.unacked_count) == (3, 0)
     assert texts(queue) == ["a*", "b", "c"]
+
+
+def test_a_quorum_queue_counts_what_was_handed_out_as_a_return(core: BrokerCore, vhost: VirtualHost) -> None:
+    queue, channel = a_queue(vhost, "q", "a", **{"x-queue-type": "quorum"}), FakeChannel(vhost)
+    channel.get(queue)
+    restore(core, take(core))
+    queued = queue.get()
+    assert queued is not None
+    assert (queued.redelivered, queued.delivery_count) == (True, 1)
+    assert queued.message.headers == arguments({"x-delivery-count": Argument("long", 1)})
 
 
 @pytest.mark.parametrize("fate", ["settle", "discard", "requeue"])

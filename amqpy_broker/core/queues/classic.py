@@ -256,12 +256,12 @@ class ClassicQueue(Queue):
     # --- snapshots --------------------------------------------------------------------------------------------------
 
     def contents(self, unacked: Iterable[QueuedMessage]) -> Contents:
-        """Take down what it holds. What is handed out, which others know, counts as ready again."""
+        """Take down what it holds. What is handed out, which others know, counts as if it had come back."""
         messages = [self._kept(queued, came_back=came_back) for queued, came_back in self._ready.listed()]
         if self._retry is not None:
             messages += [self._kept(queued, came_back=True, due_s=due_s) for queued, due_s in self._retry.held()]
         for queued in sorted(unacked):
-            messages.append(self._kept(queued, came_back=True)._replace(redelivered=True))
+            messages.append(self._kept(queued, came_back=True).returned)
         seen = {} if self._deduplication is None else self._deduplication.keys
         return Contents(tuple(messages), self._next_position, seen, self._ready.turn)
 

@@ -24,6 +24,13 @@ class Kept(NamedTuple):
     # When it is ready again, if it waits after it came back.
     due_s: float = _NEVER
 
+    @property
+    def returned(self) -> "Kept":
+        """The same message after it has come back once more."""
+        return self._replace(
+            redelivered=True, delivery_count=self.delivery_count + 1, acquired_count=self.acquired_count + 1
+        )
+
 
 class Contents(NamedTuple):
     """All messages of a queue, in an order in which they can be put back."""
