@@ -136,7 +136,7 @@ class Arrangement(InVhost):
         Raises:
             NoSuchThing: there is no such queue.
         """
-        return self._do(self._find_queue(queue, vhost).purge)
+        return self._find_queue(queue, vhost).purge()
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class Arrangement(InVhost):
             NoSuchThing: there is no such queue.
         """
         __tracebackhide__ = True
-        message = self._do(lambda: self._take(queue, vhost))
+        message = self._take(queue, vhost)
         if message is None:
             there = self._find_queue(queue, vhost)
             raise NoMessage(
@@ -205,7 +205,7 @@ class Arrangement(InVhost):
         """
         taken = []
         for _ in range(self._find_queue(queue, vhost).ready_count):
-            message = self._do(lambda: self._take(queue, vhost))
+            message = self._take(queue, vhost)
             if message is not None:
                 taken.append(message)
         return taken
@@ -240,14 +240,12 @@ class Arrangement(InVhost):
         return Message(message, redelivered=redelivered)
 
     def _do(self, action: Callable[[], T]) -> T:
-        """Act, and let who waits for something look."""
+        """Act, and tell what the broker refuses."""
         __tracebackhide__ = True
         try:
             return action()
         except AmqpError as refusal:
             raise Misuse(f"{refusal.code} {refusal.reply_text}") from None
-        finally:
-            self.inside().settling.tell()
 
 
 def _actor(vhost: VirtualHost) -> Actor:

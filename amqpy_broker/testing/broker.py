@@ -143,7 +143,9 @@ class Broker(RestartableBroker, Waits, Kit):
     def run_in_broker(self, action: Callable[[], T]) -> T:
         """Do something between the broker's steps: here that is at once."""
         __tracebackhide__ = True
-        return action()
+        done = action()
+        self._settling.tell()
+        return done
 
     async def start(self) -> None:
         """Listen; on return clients can connect.

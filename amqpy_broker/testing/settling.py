@@ -33,6 +33,7 @@ class Settling:
         self.steps = 0
         # Called after every step, and when something else has changed.
         self._watchers: dict[Callable[[], None], None] = {}
+        self._is_telling = False
         self.quiet_s = quiet_s
 
     def step(self) -> None:
@@ -41,9 +42,18 @@ class Settling:
         self.tell()
 
     def tell(self) -> None:
-        """Tell who watches that something may have changed, though no client had a part in it."""
-        for watcher in tuple(self._watchers):
-            watcher()
+        """Tell who watches that something may have changed, though no client had a part in it.
+
+        What they do then, to look, is no change.
+        """
+        if self._is_telling:
+            return
+        self._is_telling = True
+        try:
+            for watcher in tuple(self._watchers):
+                watcher()
+        finally:
+            self._is_telling = False
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call somebody whenever something may have changed, from now on."""

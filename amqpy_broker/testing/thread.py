@@ -143,6 +143,7 @@ class BrokerThread(BlockingWaits, Kit):
             __tracebackhide__ = True
             try:
                 done.append(action())
+                self.inside().settling.tell()
             except Exception as failure:
                 failures.append(failure)
 

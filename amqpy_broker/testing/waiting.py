@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 # Timers that are due act when the event loop comes to them: how long to give it.
 _MOMENT_S: Final = 0.001
+_NEVER: Final = float("inf")
 
 
 class Waiter(Generic[T]):
@@ -30,8 +31,9 @@ class Waiter(Generic[T]):
         self._failure: Exception | None = None
         # What the predicate did not find when it was asked last.
         self._missing: LookupError | None = None
-        self._is_looking = False
         self._is_over = False
+        # When the broker has something to do by itself, as far as is known, and what ends the sleep until then.
+        self._due_s = _NEVER
         self._woken = anyio.Event()
 
     async def wait(self, *, timeout_s: float, seen: Callable[[], str]) -> T:
@@ -47,13 +49,11 @@ class Waiter(Generic[T]):
         settling = self._inside().settling
         settling.watch(self._look)
         try:
-            self._look()
+            settling.tell()
             with anyio.move_on_after(timeout_s):
                 while not self._is_over:
-                    self._woken = anyio.Event()
-                    with anyio.move_on_after(self._until_due_s()):
-                        await self._woken.wait()
-                    self._look()
+                    await self._sleep()
+                    settling.tell()
         finally:
             settling.unwatch(self._look)
         if self._failure is not None:
@@ -63,28 +63,30 @@ class Waiter(Generic[T]):
             raise NotSeen(f"not so after {timeout_s:g} s.{missing} {seen()}")
         return self._found
 
+    async def _sleep(self) -> None:
+        """Sleep until it is all over, or the broker has something to do by itself."""
+        inside = self._inside()
+        self._woken = anyio.Event()
+        self._due_s = inside.server.next_deadline_s
+        with anyio.move_on_after(max(inside.core.clock.delay_until_s(self._due_s), _MOMENT_S)):
+            await self._woken.wait()
+
     def _look(self) -> None:
         """Ask the predicate, unless it is all over."""
-        self._woken.set()
-        # A predicate that does something would be asked about it, again and again.
-        if self._is_over or self._is_looking:
-            return
-        self._is_looking, self._missing = True, None
+        if not self._is_over:
+            self._ask()
+        if self._is_over or self._inside().server.next_deadline_s < self._due_s:
+            self._woken.set()
+
+    def _ask(self) -> None:
+        self._missing = None
         try:
             found = self._predicate()
         except (NoSuchThing, NoMessage) as missing:
             # It may come yet.
             self._missing = missing
-            return
         except Exception as failure:
             self._failure, self._is_over = failure, True
-            return
-        finally:
-            self._is_looking = False
-        if found:
-            self._found, self._is_over = found, True
-
-    def _until_due_s(self) -> float:
-        """Say in how many real seconds the broker has something to do by itself."""
-        inside = self._inside()
-        return max(inside.core.clock.delay_until_s(inside.server.next_deadline_s), _MOMENT_S)
+        else:
+            if found:
+                self._found, self._is_over = found, True

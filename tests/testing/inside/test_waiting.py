@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pika
 import pytest
 from pamqp.commands import Basic, Queue
@@ -66,6 +67,38 @@ async def test_what_is_so_for_one_step_only_is_seen() -> None:
         tasks.start_soon(soon, there_and_gone)
         assert (await broker.wait_for_queue("q", ready=1)).ready == 1
         broker.assert_queue_empty("q")
+
+
+@on_each_loop
+async def test_a_predicate_is_looked_at_when_another_part_of_the_kit_does_something() -> None:
+    async with Broker() as broker, anyio.create_task_group() as tasks:
+        broker.declare_queue("q")
+        broker.publish("", "q")
+        snapshot = broker.snapshot()
+        broker.purge("q")
+        tasks.start_soon(soon, lambda: broker.restore(snapshot))
+        await broker.wait_for_queue("q", ready=1)
+
+
+@on_each_loop
+async def test_several_wait_at_once_and_let_each_other_rest() -> None:
+    looks = 0
+
+    def look(broker: Broker) -> bool:
+        nonlocal looks
+        looks += 1
+        return bool(broker.queue("q").messages)
+
+    async with Broker(virtual_time=True) as broker, anyio.create_task_group() as tasks:
+        broker.declare_queue("q")
+        for _ in range(3):
+            tasks.start_soon(broker.wait_for, look)
+        await anyio.wait_all_tasks_blocked()
+        before = looks
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        assert looks == before
+        broker.publish("", "q")
 
 
 @on_each_loop
