@@ -131,6 +131,18 @@ class BrokerCore:
                 self.events.tell("vhost.created", name=name, tracing=False, user_who_performed_action=INTERNAL)
         return self.vhosts[name]
 
+    def remove_vhost(self, name: str) -> None:
+        """Delete a vhost with everything in it, and all permissions there. Its connections are closed before.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        self.vhosts.pop(name).drop()
+        self._documents.vhost_removed(name)
+        for user in self.users:
+            if user.permissions.pop(name, None) is not None:
+                self.users.add(user)
+
     @property
     def connections_count(self) -> int:
         """Clients that have opened a vhost."""

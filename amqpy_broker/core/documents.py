@@ -73,6 +73,10 @@ class Documents:
         """Remember a vhost."""
         self._put(key_of(About.VHOST, name), {})
 
+    def vhost_removed(self, name: str) -> None:
+        """Forget a vhost."""
+        self._remove(key_of(About.VHOST, name))
+
     def user_changed(self, user: User) -> None:
         """Remember a user, with the hash of its password."""
         self._put(

@@ -447,6 +447,15 @@ class VirtualHost:
         """Forget the dead messages that are still to be published."""
         self._burials.forget()
 
+    def drop(self) -> None:
+        """End as a vhost that is deleted: drop everything."""
+        for queue in tuple(self._queues.values()):
+            self.drop_queue(queue)
+        for exchange in tuple(self._exchanges.values()):
+            # An auto-delete exchange may have gone with another.
+            if exchange.name in self._exchanges:
+                self.drop_exchange(exchange, INTERNAL)
+
     def rest(self) -> None:
         """Write down what durable queues know before the broker stops."""
         for queue in self._queues.values():

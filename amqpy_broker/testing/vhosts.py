@@ -48,11 +48,5 @@ class Vhosts(InBroker):
         for connection in tuple(inside.connections):
             if connection.negotiated.vhost is vhost:
                 connection.close(ConnectionForced(f"vhost '{name}' is deleted"))
-        for queue in tuple(vhost.queues.values()):
-            vhost.drop_queue(queue)
-        for exchange in vhost.exchanges.values():
-            exchange.close()
-        del inside.core.vhosts[name]
+        inside.core.remove_vhost(name)
         inside.history.clear(name)
-        for user in inside.core.users:
-            user.permissions.pop(name, None)

@@ -146,6 +146,28 @@ def test_users_and_vhosts_survive_and_a_guest_that_was_removed_does_not_come_bac
     assert not broker.core.found.is_new
 
 
+def test_a_vhost_that_was_removed_stays_away_with_everything_in_it(broker: Durable) -> None:
+    vhost = broker.core.add_vhost("other")
+    vhost.create_exchange("x", "fanout", durable=True, auto_delete=True)
+    vhost.create_binding(Binding("x", vhost.create_queue("q", durable=True), "", {}))
+    fill(vhost.queues["q"], "a")
+    guest = broker.core.users.find("guest")
+    assert guest is not None
+    guest.permissions["other"] = Permissions()
+    broker.core.users.add(guest)
+    restart(broker)
+
+    broker.core.remove_vhost("other")
+    restart(broker)
+
+    assert set(broker.core.vhosts) == {"/"}
+    assert not broker.disk.messages
+    assert not any("other" in key for key in broker.disk.documents)
+    guest = broker.core.users.find("guest")
+    assert guest is not None
+    assert set(guest.permissions) == {"/"}
+
+
 def test_a_new_journal_begins_with_the_defaults(broker: Durable) -> None:
     assert broker.core.found.is_new
     broker.crash_and_start()
