@@ -90,6 +90,17 @@ async def test_what_was_delivered_and_not_acknowledged_comes_back_marked(how: st
             assert [await get(client, "q"), await get(client, "q")] == [(b"a", True), (b"b", False)]
 
 
+@pytest.mark.parametrize(("how", "there"), [("shutdown", False), ("kill", True)])
+@on_each_loop
+async def test_a_durable_auto_delete_queue_survives_only_what_its_consumer_cannot_notice(how: str, there: bool) -> None:
+    async with Broker() as broker:
+        async with connected(broker.port) as client:
+            await declare(client, "q", durable=True, auto_delete=True)
+            assert (await client.call(Basic.Consume, queue="q", consumer_tag="c")).name == "Basic.ConsumeOk"
+            await restart(broker, client, how)
+        assert ("q" in broker.core.vhosts["/"].queues) is there
+
+
 @on_each_loop
 async def test_exclusive_queues_go_with_their_connections() -> None:
     async with Broker() as broker:
