@@ -12,6 +12,7 @@ from amqpy_broker.core.clock import VirtualClock
 from amqpy_broker.core.journal import JournalFailed
 from amqpy_broker.core.limits import CONNECTIONS_MAX
 from amqpy_broker.protocols.amqp091.connection import Connection
+from amqpy_broker.server.credit import Credit
 from amqpy_broker.server.deadlines import Deadlines
 from amqpy_broker.server.durability import Durability
 from amqpy_broker.server.session import ClientSession, MakeConnection, make_connection
@@ -52,6 +53,7 @@ class Server:
         self._unix_path = unix_path
         # A dict for its order.
         self._sessions: dict[ClientSession, None] = {}
+        self._credit = Credit(core.clock)
         self._deadlines: Deadlines | None = None
         self._tasks: TaskGroup | None = None
         self._stop_asked = False
@@ -187,7 +189,7 @@ class Server:
             logger.error("connection refused: node connection limit (%d) is reached", CONNECTIONS_MAX)
             await stream.aclose()
             return
-        session = ClientSession(self._core, stream, self._deadlines, self._make_connection)
+        session = ClientSession(self._core, stream, self._deadlines, self._make_connection, self._credit)
         self._sessions[session] = None
         try:
             await session.run()

@@ -3,6 +3,7 @@
 Rule 1: the writer sends once a turn of the loop whatever has gathered.
 Rule 2: a client that does not read what we send is not read from either.
 Rule 3: a publisher is not read from while an alarm is raised.
+Rule 4: those who flood share the time of a turn of the loop.
 """
 
 import logging
@@ -16,13 +17,13 @@ from anyio.abc import ByteStream, SocketAttribute
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.protocols.amqp091.output import Output
+from amqpy_broker.server.credit import LARGEST_READ_BYTES, ClientCredit, Credit
 from amqpy_broker.server.deadlines import Deadlines
 from amqpy_broker.server.sockets import undelivered_bytes
 
 logger = logging.getLogger(__name__)
 
-# Large reads make large batches: one write, one confirm, one turn of the loop for many messages.
-READ_SIZE_BYTES: Final = 262_144
+READ_SIZE_BYTES: Final = LARGEST_READ_BYTES
 _LOST: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 
@@ -65,7 +66,9 @@ class ClientSession:
         stream: ByteStream,
         deadlines: Deadlines,
         make_connection: MakeConnection = make_connection,
+        credit: Credit | None = None,
     ) -> None:
+        self._credit = ClientCredit(credit or Credit(broker.clock))
         self._alarms = broker.alarms
         self._stream = stream
         self._deadlines = deadlines
@@ -125,17 +128,21 @@ class ClientSession:
                 tasks.cancel_scope.cancel()
         finally:
             self._deadlines.remove(self)
+            self._credit.rest()
             self.connection.lost()
 
     async def _read(self) -> None:
         connection, stream = self.connection, self._stream
+        credit = self._credit
         while True:
             try:
-                data = await stream.receive(READ_SIZE_BYTES)
+                data = await stream.receive(credit.read_size_bytes)
             except _LOST:
                 return
+            credit.begin()
             state = connection.state
             connection.receive(data)
+            credit.end(len(data))
             while True:
                 if connection.state is not state:
                     state = connection.state
@@ -151,6 +158,7 @@ class ClientSession:
         """Wait until something changes: the client has read, or the alarm."""
         connection = self.connection
         connection.hold_back(True)
+        self._credit.rest()
         self._may_read = anyio.Event()
         await self._may_read.wait()
         connection.hold_back(False)
