@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from amqpy_broker.testing.plugin.options import (
+    MARKER,
     add_marker,
     add_options,
     options_of,
@@ -42,8 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to look for brokers."""
+    """Begin to look for brokers.
+
+    Raises:
+        pytest.UsageError: an option says what cannot be.
+    """
     add_marker(config)
+    options_of_project(config)
     plugin = config.stash[_PLUGIN] = Plugin(config)
     config.pluginmanager.register(plugin, "amqpy-broker-run")
     RUNNING.watch(plugin)
@@ -136,7 +142,8 @@ class Plugin:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Read all markers, and so refuse what cannot be before anything runs."""
         for item in items:
-            options_of(item)
+            if item.get_closest_marker(MARKER) is not None:
+                options_of(item)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -149,7 +156,7 @@ class Plugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Refuse what cannot be: a marker changes nothing about the broker that is there already."""
-        if "amqp_broker" not in _arguments_of(item):
+        if item.get_closest_marker(MARKER) is None or "amqp_broker" not in _arguments_of(item):
             return
         if options_of(item).needs != options_of_project(item.config).needs:
             pytest.fail(

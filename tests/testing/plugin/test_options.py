@@ -78,6 +78,12 @@ def test_a_marker_that_cannot_be_is_refused_before_anything_runs(
     assert f"ERROR: test_it.py::test_it: {refusal}" in [*result.outlines, *result.errlines]
 
 
+def test_an_option_that_cannot_be_is_refused_before_anything_runs(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "def test_it(): ...", ini="amqp_strict = yes")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: strict mode of amqpy-broker is 'warn', 'error' or 'off', not 'yes'" in result.errlines
+
+
 def test_a_marker_that_comes_too_late_for_the_shared_broker_says_so(pytester: pytest.Pytester) -> None:
     result = run(pytester, '@pytest.mark.amqp(profile="4.3")\ndef test_too_late(amqp_broker): ...')
     result.assert_outcomes(errors=1)

@@ -114,6 +114,17 @@ def test_a_client_that_goes_on_after_its_consumer_was_cancelled_is_found(notices
         assert rules(broker) == ([] if notices else ["unhandled-cancel"])
 
 
+def test_a_client_that_deletes_the_queue_itself_knows_that_its_consumer_has_ended() -> None:
+    with judged() as broker:
+        with channel_of(broker) as channel:
+            channel.queue_declare("q", durable=True)
+            channel.basic_consume("q", lambda *_: None)
+            channel.queue_delete("q")
+            for _ in range(30):
+                channel.basic_publish("amq.fanout", "", b"")
+        assert rules(broker) == []
+
+
 @on_each_loop
 async def test_a_client_that_does_not_want_to_know_of_a_cancel_is_found() -> None:
     async with Broker(strict="warn") as broker, socket_client(broker.port, capabilities={}) as client:

@@ -99,17 +99,21 @@ class UnhandledCancel(Rule):
         super().__init__(surroundings)
         # What was cancelled, and how much the client has said since; by connection.
         self._cancelled: dict[Talk, tuple[int, str, int]] = {}
+        # What it has deleted itself: it knows of that.
+        self._deleted: set[tuple[Talk, str]] = set()
 
     def server_said(self, talk: Talk, said: Said) -> None:
         """Remember a cancel."""
         if said.name != "basic.cancel":
             return
         consumer = talk.channel(said.channel).consumers.get(text(said, "consumer_tag"))
-        if consumer is not None:
+        if consumer is not None and (talk, consumer.queue) not in self._deleted:
             self._cancelled[talk] = said.channel, consumer.queue, 0
 
     def client_said(self, talk: Talk, said: Said) -> None:
         """Look whether the client acts on it."""
+        if said.name == "queue.delete":
+            self._deleted.add((talk, talk.channel(said.channel).queue_of(said)))
         if talk not in self._cancelled:
             return
         if said.name in ("basic.consume", "channel.close", "connection.close", "basic.cancel-ok", "queue.declare"):
@@ -125,6 +129,7 @@ class UnhandledCancel(Rule):
     def ended(self, talk: Talk) -> None:
         """Forget a connection."""
         self._cancelled.pop(talk, None)
+        self._deleted = {one for one in self._deleted if one[0] is not talk}
 
 
 class UnnoticedCancel(Rule):
