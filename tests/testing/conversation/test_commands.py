@@ -191,3 +191,10 @@ def test_a_traced_broker_has_all_options_of_the_broker(tmp_path: Path) -> None:
         2,
         "amqpy-broker: --recover needs --data-dir: there is nothing to recover in memory\n",
     )
+
+
+@pytest.mark.parametrize("arguments", [(), ("proxy",), ("trace",)])
+def test_help_teaches(arguments: tuple[str, ...]) -> None:
+    done = run_broker(*arguments, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"amqpy-broker {' '.join(arguments)}".rstrip() in done.stdout.partition("\n\n")[2]
