@@ -53,10 +53,9 @@ class ClientCredit:
         took_s = self._now_s() - self._began_s
         self._set(took_s >= _BUSY_S)
         share_s = self._credit.share_s
-        if took_s > share_s:
-            self.read_size_bytes = max(int(size * share_s / took_s), SMALLEST_READ_BYTES)
-        elif size >= self.read_size_bytes:
-            self.read_size_bytes = min(2 * size, LARGEST_READ_BYTES)
+        if took_s > share_s or size >= self.read_size_bytes:
+            fits = int(size * share_s / took_s) if took_s else LARGEST_READ_BYTES
+            self.read_size_bytes = max(min(fits, 2 * size, LARGEST_READ_BYTES), SMALLEST_READ_BYTES)
 
     def rest(self) -> None:
         """Learn that the client is not read from, for now or for ever."""

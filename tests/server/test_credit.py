@@ -85,3 +85,11 @@ def test_no_share_is_so_small_that_nothing_goes_on() -> None:
         turn(flooders)
 
     assert all(flooder.credit.read_size_bytes == SMALLEST_READ_BYTES for flooder in flooders)
+
+
+def test_a_small_read_that_took_long_does_not_make_the_next_ones_tiny() -> None:
+    _, (client,) = some(1, 1.0)
+
+    client.read(20)
+
+    assert client.credit.read_size_bytes == SMALLEST_READ_BYTES
