@@ -55,7 +55,7 @@ class Assertions(Past):
         """
         __tracebackhide__ = True
         wanted = Wanted(exchange, routing_key, body, json, headers, properties)
-        return self._find("published", Published, self._published(None, None, None, None, vhost), wanted, times)
+        return self._find("published", Published, self._published(None, None, None, None, vhost), wanted, times, vhost)
 
     @in_broker
     def assert_nothing_published(
@@ -125,7 +125,7 @@ class Assertions(Past):
         )
         if there and not fitting:
             raise AssertionError(f"nothing was dead-lettered{conditions}; dead-lettered was\n{_listed(there)}")
-        return self._find(f"dead-lettered{conditions}", DeadLettered, fitting, wanted, times)
+        return self._find(f"dead-lettered{conditions}", DeadLettered, fitting, wanted, times, vhost)
 
     @in_broker
     def assert_queue(
@@ -242,6 +242,7 @@ class Assertions(Past):
         there: Sequence[Published] | Sequence[DeadLettered],
         wanted: Wanted,
         times: int | None,
+        vhost: str | None,
     ) -> Message:
         """Return the first message that is wanted."""
         __tracebackhide__ = True
@@ -251,7 +252,7 @@ class Assertions(Past):
         found = [record for record in there if wanted.fits(record.message)]
         if found and times in (None, len(found)):
             return found[0].message
-        forgotten = self.inside().history.forgotten_count(self.history_vhost, kind)
+        forgotten = self.inside().history.forgotten_count(self._where(vhost), kind)
         cut = f"\n({forgotten} older ones were forgotten: there was no room)" if forgotten else ""
         if found:
             raise AssertionError(

@@ -15,6 +15,8 @@ from amqpy_broker.core.message import Message as CoreMessage
 # How much of a body is shown.
 _SHOWN_MAX: Final = 200
 _CHARACTER_MAX_BYTES: Final = 4
+# Headers that tell how a message died, of which one is enough to read.
+_STORY: Final = ("x-death", "x-first-death-", "x-last-death-")
 # The last moment that `datetime` knows, in seconds since 1970.
 _DATETIME_MAX_S: Final = 253_402_300_799
 
@@ -144,8 +146,13 @@ class Message:
 
     def __str__(self) -> str:
         told = [f"exchange={self.exchange!r} routing_key={self.routing_key!r}"]
-        if headers := self.headers:
+        deaths = self.deaths
+        headers = {name: value for name, value in self.headers.items() if not (deaths and name.startswith(_STORY))}
+        if headers:
             told.append(f"headers={headers!r}")
+        if deaths:
+            died = ", ".join(f"{death.get('queue')} ({death.get('reason')})" for death in deaths)
+            told.append(f"died in {died}")
         if given := self.properties.given():
             told.append(" ".join(f"{name}={shown_value(value)}" for name, value in given.items()))
         return " ".join((*told, f"body={shown_body(self.body)}"))

@@ -208,9 +208,11 @@ class Past(InVhost):
         )
 
     def _records(self, kind: type[R], vhost: str | None, *conditions: Callable[[R], bool]) -> list[R]:
-        where = self.history_vhost if vhost is None else vhost
-        return self.inside().history.records(kind, where, *conditions)
+        return self.inside().history.records(kind, self._where(vhost), *conditions)
 
     def _latest(self, count: int, vhost: str | None) -> list[Record]:
-        where = self.history_vhost if vhost is None else vhost
-        return self.inside().history.latest(count, where)
+        return self.inside().history.latest(count, self._where(vhost))
+
+    def _where(self, vhost: str | None) -> str | None:
+        """Say of which vhost the history is told."""
+        return self.history_vhost if vhost is None else vhost

@@ -53,7 +53,7 @@ class Conditions(Assertions, Inspection):
 
     def _when_published(self, wanted: Wanted, vhost: str | None, count: int) -> Callable[[], list[Message]]:
         """Make a predicate that lists the messages that are wanted when there are so many. It looks at each once."""
-        where = self.history_vhost if vhost is None else vhost
+        where = self._where(vhost)
         found: list[Message] = []
         seen_number = 0
 

@@ -11,6 +11,7 @@ from amqpy_broker.core.arguments import Argument
 from amqpy_broker.testing import Message, Misuse, Properties
 from amqpy_broker.testing.composing import compose
 from amqpy_broker.testing.messages import python_values, shown_body
+from tests.testing.inside.brokers import new_broker
 
 
 def composed(body: object = b"", **properties: object) -> Message:
@@ -101,6 +102,19 @@ def test_a_message_is_shown_with_what_it_has() -> None:
     assert str(composed("a", headers={"n": 1}, app_id="x")) == (
         "exchange='e' routing_key='k' headers={'n': 1} app_id='x' body='a'"
     )
+
+
+def test_a_dead_letter_is_shown_with_its_deaths_alone() -> None:
+    broker = new_broker()
+    broker.declare_queue("graves")
+    broker.declare_queue(
+        "q", arguments={"x-message-ttl": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "graves"}
+    )
+    broker.publish("", "q", "a", headers={"n": 1})
+    letter = broker.take("graves")
+    assert [death["queue"] for death in letter.deaths] == ["q"]
+    assert "x-death" in letter.headers
+    assert str(letter) == "exchange='' routing_key='graves' headers={'n': 1} died in q (expired) body='a'"
 
 
 @pytest.mark.parametrize(
