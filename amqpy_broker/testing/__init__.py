@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from amqpy_broker.testing.faults.errors import FaultNeverFired, UnusedFaultWarning
     from amqpy_broker.testing.messages import Message, Properties
     from amqpy_broker.testing.records import THE_TEST, Loss
+    from amqpy_broker.testing.running import LeakedBroker
+    from amqpy_broker.testing.strict.finding import Finding, FindingsError, StrictWarning
     from amqpy_broker.testing.thread import BrokerThread
 
 # Loaded when they are asked for: pytest loads the plugin in this package everywhere, and most tests need no broker.
@@ -23,6 +25,9 @@ _MODULES = {
     "DefinitionsWarning": "testing.definitions",
     "Explanation": "testing.explanation",
     "FaultNeverFired": "testing.faults.errors",
+    "Finding": "testing.strict.finding",
+    "FindingsError": "testing.strict.finding",
+    "LeakedBroker": "testing.running",
     "Loss": "testing.records",
     "Message": "testing.messages",
     "Misuse": "testing.errors",
@@ -32,6 +37,7 @@ _MODULES = {
     "NotSettled": "testing.errors",
     "Properties": "testing.messages",
     "Snapshot": "core.snapshot",
+    "StrictWarning": "testing.strict.finding",
     "THE_TEST": "testing.records",
     "Unroutable": "testing.errors",
     "UnusedFaultWarning": "testing.faults.errors",
@@ -45,6 +51,9 @@ __all__ = [
     "DefinitionsWarning",
     "Explanation",
     "FaultNeverFired",
+    "Finding",
+    "FindingsError",
+    "LeakedBroker",
     "Loss",
     "Message",
     "Misuse",
@@ -54,6 +63,7 @@ __all__ = [
     "NotSettled",
     "Properties",
     "Snapshot",
+    "StrictWarning",
     "Unroutable",
     "UnusedFaultWarning",
 ]

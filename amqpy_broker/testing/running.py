@@ -22,6 +22,10 @@ class RunningBroker:
     place: str
 
 
+class LeakedBroker(UserWarning):
+    """A test has started a broker and not stopped it. No ResourceWarning: those are not shown by default."""
+
+
 class Watcher(Protocol):
     """Wants to know of brokers."""
 
