@@ -16,17 +16,13 @@ from amqpy_broker.testing.plugin.flight import BrokerLog
 from amqpy_broker.testing.plugin.options import Options
 from amqpy_broker.testing.plugin.recordings import Recordings
 from amqpy_broker.testing.plugin.summary import Found
-from amqpy_broker.testing.running import RUNNING, RunningBroker
+from amqpy_broker.testing.running import RUNNING, LeakedBroker, RunningBroker
 from amqpy_broker.testing.strict.finding import Finding, StrictWarning, tell
 from amqpy_broker.testing.strict.strict import Level, check_rule_names
 from amqpy_broker.testing.thread import BrokerThread
 
 # How long clients that are still connected may take to come to rest before the verdict.
 _REST_S = 1.0
-
-
-class LeakedBroker(UserWarning):
-    """A test has started a broker and not stopped it. No ResourceWarning: those are not shown by default."""
 
 
 class Session:
