@@ -237,6 +237,16 @@ class JournaledClassicQueue(Journaled):
         queued.batch = self._journal.store(self._name, place, message) if message.persistent else 0
         return queued
 
+    def revive(self, stored: Stored, batch: int) -> QueuedMessage:
+        """Give a message that was read from the journal its place again."""
+        if stored.expires_at_unix_ms is not None or stored.mark is not None or self._retry is not None:
+            return super().revive(stored, batch)
+        self._bytes += stored.message.memory_size + _OVERHEAD
+        queued = QueuedMessage(stored.message, self, stored.place)
+        queued.batch = batch
+        queued.redelivered = stored.place <= self._delivered_place
+        return queued
+
     def settle(self, queued: QueuedMessage) -> None:
         """Forget a message that was handed out: what the others do, in one step."""
         self._unacked_count -= 1
