@@ -6,9 +6,10 @@ import importlib.util
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -30,6 +31,14 @@ class Kind:
     name: str
     start: Callable[[], AbstractContextManager[Peer]]
     startable: bool = True
+    # Starts it so that it keeps messages in this folder, if it has to be told.
+    start_durable: Callable[[Path], AbstractContextManager[Peer]] | None = None
+
+    def durable(self, folder: Path) -> Kind:
+        """Return the same broker, keeping messages in this folder; others than ours keep them anyway."""
+        if self.start_durable is None:
+            return self
+        return replace(self, start=partial(self.start_durable, folder))
 
 
 def find_kinds(names: Iterable[str], amqpy_arguments: list[str]) -> tuple[list[Kind], list[str]]:
@@ -40,13 +49,17 @@ def find_kinds(names: Iterable[str], amqpy_arguments: list[str]) -> tuple[list[K
         "rabbitmq-4.0": (partial(rabbitmq_available, "4.0"), partial(rabbitmq, "4.0")),
         "garagemq": (garagemq_available, garagemq),
     }
+
+    def start_durable(folder: Path) -> AbstractContextManager[Peer]:
+        return amqpy(arguments=[*amqpy_arguments, "--data-dir", str(folder)])
+
     found, missing = [], []
     for name in names:
         if name not in known:
             raise ValueError(f"no broker {name!r}: there are {', '.join(known)}")
         available, start = known[name]
         if available():
-            found.append(Kind(name, start))
+            found.append(Kind(name, start, start_durable=start_durable if name == "amqpy" else None))
         else:
             missing.append(name)
     return found, missing

@@ -35,6 +35,7 @@ class Latency:
 
     body_size: int = 100
     rate_per_s: int = 200
+    persistent: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,32 @@ class Declare:
     count: int = 10_000
 
 
-Work = Load | Latency | Start | Waiting | IdleConnections | Declare
+@dataclass(frozen=True)
+class Backlog:
+    """Persistent messages that gather in a durable queue without consumers, and are then consumed."""
+
+    count: int = 1_000_000
+    body_size: int = 200
+    persistent: bool = True
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A start with so many persistent messages in a durable queue; only brokers that can be started again."""
+
+    count: int
+    body_size: int = 200
+    persistent: bool = True
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What the test kit takes for what test suites do all the time, in this process."""
+
+    count: int = 50
+
+
+Work = Load | Latency | Start | Waiting | IdleConnections | Declare | Backlog | Restart | Kit
 
 
 @dataclass(frozen=True)
@@ -76,6 +102,22 @@ class Case:
 
 def _body(name: str, size: int, window: int) -> Case:
     return Case(f"body-{name}", Load(body_size=size, window=window), f"{name} bodies, automatic acknowledgement")
+
+
+def _durable(size: int, in_flight: int, producers: int) -> Case:
+    name = "100B" if size == 100 else "16KiB"
+    return Case(
+        f"durable-{name}-{in_flight}x{producers}",
+        Load(
+            body_size=size,
+            ack_each=True,
+            confirm=True,
+            persistent=True,
+            window=in_flight * producers if producers > 1 else in_flight,
+            producers=producers,
+        ),
+        f"persistent {name} messages, {producers} publishers with {in_flight} unconfirmed each, acknowledged",
+    )
 
 
 CASES: Final[tuple[Case, ...]] = (
@@ -94,6 +136,17 @@ CASES: Final[tuple[Case, ...]] = (
         Load(ack_each=True, confirm=True, persistent=True),
         "persistent messages, durable queue, acknowledged, publisher confirms",
     ),
+    Case("latency-durable", Latency(persistent=True), "round trip of single persistent messages, 200 a second"),
+    *(
+        _durable(size, in_flight, producers)
+        for size in (100, 16 * KIB)
+        for in_flight, producers in ((1, 1), (100, 1), (2000, 1), (100, 8), (2000, 8))
+    ),
+    Case("backlog-1M", Backlog(), "1,000,000 persistent messages of 200 bytes gather, and are consumed"),
+    Case("restart-empty", Restart(0), "start with an empty data directory"),
+    Case("restart-100k", Restart(100_000), "start with 100,000 persistent messages of 200 bytes"),
+    Case("restart-1M", Restart(1_000_000), "start with 1,000,000 persistent messages of 200 bytes"),
+    Case("kit", Kit(), "the test kit, in the test's process, beside starting a RabbitMQ"),
     _body("1B", 1, 4000),
     _body("1KiB", KIB, 4000),
     _body("16KiB", 16 * KIB, 512),
@@ -109,7 +162,7 @@ CASES: Final[tuple[Case, ...]] = (
 )
 
 # Cases that need a broker of their own, because they look at its start or at its memory.
-FRESH: Final = (Start, Waiting, IdleConnections)
+FRESH: Final = (Start, Waiting, IdleConnections, Backlog, Restart)
 
 
 @dataclass(frozen=True)
@@ -126,6 +179,7 @@ METRICS: Final[dict[type, tuple[Metric, ...]]] = {
     Load: (
         Metric("cpu_us", "broker CPU a message", "us"),
         Metric("messages_per_s", "throughput", "/s", less_is_better=False),
+        Metric("written_bytes", "written to disk a message", "B"),
     ),
     Latency: (
         Metric("delivery_p50_us", "publish to delivery, p50", "us"),
@@ -147,6 +201,27 @@ METRICS: Final[dict[type, tuple[Metric, ...]]] = {
         Metric("kib_per_connection", "memory an idle connection", "KiB"),
         Metric("open_cpu_us", "broker CPU an opening", "us"),
         Metric("opens_per_s", "openings", "/s", less_is_better=False),
+    ),
+    Backlog: (
+        Metric("publish_cpu_us", "broker CPU a publish", "us"),
+        Metric("publishes_per_s", "publishes confirmed", "/s", less_is_better=False),
+        Metric("rss_mib", "RSS with all of them", "MiB"),
+        Metric("drain_cpu_us", "broker CPU a delivery", "us"),
+        Metric("drains_per_s", "deliveries acknowledged", "/s", less_is_better=False),
+        Metric("written_bytes", "written to disk a message", "B"),
+    ),
+    Restart: (
+        Metric("start_s", "start to first open connection", "s"),
+        Metric("rss_mib", "RSS after the start", "MiB"),
+    ),
+    Kit: (
+        Metric("start_ms", "start", "ms"),
+        Metric("stop_ms", "stop", "ms"),
+        Metric("vhost_ms", "vhost for a test, made and removed", "ms"),
+        Metric("snapshot_ms", "snapshot of 10 queues, 10 bindings, 20 messages", "ms"),
+        Metric("restore_ms", "restore of it", "ms"),
+        Metric("settled_ms", "settled, with nothing to do", "ms"),
+        Metric("hour_ms", "an hour of virtual time with 1,000 messages that expire", "ms"),
     ),
     Declare: (
         Metric("declare_cpu_us", "broker CPU a declare + bind", "us"),

@@ -113,6 +113,19 @@ class Client:
             body_left -= len(body)
         return total
 
+    def read_confirm(self) -> int:
+        """Read one basic.ack and return the number up to which it confirms."""
+        return int(struct.unpack_from(">Q", self.expect(wire.BASIC_ACK), 4)[0])
+
+    def read_bytes(self) -> int:
+        """Read whatever there is, forget it, and return how many bytes it was."""
+        size = len(self._input)
+        self._input.clear()
+        try:
+            return size or len(self.socket.recv(1 << 18))
+        except TimeoutError as error:
+            raise StalledError("no delivery") from error
+
     def nothing_is_buffered(self) -> bool:
         return not self._input
 

@@ -17,9 +17,10 @@ def measure(port: int, work: Latency, seconds: float) -> dict[str, float]:
     """Publish one message at a time for so long, first for its delivery, then for its confirm."""
     publisher, consumer = Client(port), Client(port)
     try:
-        consumer.call(wire.declare_queue(1, _QUEUE), wire.QUEUE_DECLARE_OK)
+        consumer.call(wire.declare_queue(1, _QUEUE, durable=work.persistent), wire.QUEUE_DECLARE_OK)
         consumer.call(wire.consume(1, _QUEUE, no_ack=True), wire.BASIC_CONSUME_OK)
-        message = make_pool(Load(body_size=work.body_size), "", _QUEUE, publisher.frame_max).cut(1)[0]
+        load = Load(body_size=work.body_size, persistent=work.persistent)
+        message = make_pool(load, "", _QUEUE, publisher.frame_max).cut(1)[0]
         count = max(20, int(work.rate_per_s * seconds))
 
         def deliver() -> None:

@@ -45,6 +45,18 @@ def cpu_s(pids: list[int]) -> float:
     return ticks * _TICK_S
 
 
+def written_bytes(pids: list[int]) -> int:
+    """Return the bytes that these processes have sent to the disk."""
+    total = 0
+    for pid in pids:
+        try:
+            lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+        except OSError:
+            continue
+        total += next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+    return total
+
+
 def machine_cpu_s() -> float:
     """Return the CPU seconds that the whole machine has been busy, time taken by its host included."""
     user, nice, system, _idle, _iowait, irq, softirq, steal = (

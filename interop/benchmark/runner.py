@@ -8,14 +8,30 @@ from __future__ import annotations
 
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
-from interop.benchmark import latency, memory, process, throughput, topology
+from interop.benchmark import backlog, kit, latency, memory, process, throughput, topology
 from interop.benchmark.brokers import Kind, Running
-from interop.benchmark.cases import FRESH, Case, Declare, IdleConnections, Latency, Load, Start, Waiting, Work
+from interop.benchmark.cases import (
+    FRESH,
+    Backlog,
+    Case,
+    Declare,
+    IdleConnections,
+    Kit,
+    Latency,
+    Load,
+    Restart,
+    Start,
+    Waiting,
+    Work,
+)
 from interop.benchmark.client import RefusedError, StalledError
 from interop.peers.peer import PeerFailedError
 
@@ -57,7 +73,9 @@ class Runner:
         self._kinds = kinds
         self._seconds = seconds
         self._rounds = rounds
+        # By name; those that were told to keep messages by themselves.
         self._running: dict[str, Running] = {}
+        self._folders = ExitStack()
 
     def run(self, cases: Iterable[Case]) -> None:
         try:
@@ -66,11 +84,12 @@ class Runner:
         finally:
             for running in self._running.values():
                 running.stop()
+            self._folders.close()
 
     def _run_case(self, case: Case) -> None:
         results = self.results[case.name] = {kind.name: Result() for kind in self._kinds}
         # Memory hardly varies, and its cases take long.
-        rounds = 1 if isinstance(case.work, Waiting | IdleConnections) else self._rounds
+        rounds = 1 if isinstance(case.work, Waiting | IdleConnections | Backlog) else self._rounds
         for round_number in range(rounds):
             for kind in self._kinds:
                 result = results[kind.name]
@@ -80,22 +99,52 @@ class Runner:
 
     def _attempt(self, case: Case, kind: Kind, result: Result) -> None:
         try:
-            if isinstance(case.work, FRESH):
+            if isinstance(case.work, Kit):
+                if kind.name == "amqpy":
+                    result.samples.append(kit.measure(case.work))
+                elif kind.startable:
+                    result.samples.append({"start_ms": self._start_s(kind) * 1e3})
+            elif isinstance(case.work, Restart):
+                if kind.start_durable is not None:
+                    result.samples.append(self._sample_restart(kind, case.work))
+            elif isinstance(case.work, FRESH):
                 if kind.startable:
                     result.samples.append(self._sample_fresh(kind, case.work))
             else:
-                result.samples.append(sample(self._get(kind), case.work, self._seconds))
+                result.samples.append(sample(self._get(kind, case.work), case.work, self._seconds))
         except StalledError as error:
             self._fail(case, kind, f"stalls: {error}")
         except (RefusedError, PeerFailedError) as error:
             self._fail(case, kind, f"fails: {error}")
-        self._restart_if_ill(kind)
+        self._restart_if_ill(kind, case.work)
 
     def _fail(self, case: Case, kind: Kind, words: str) -> None:
         self.results[case.name][kind.name].failures.append(words)
         _say(f"{case.name}: {kind.name} {words}")
 
+    def _start_s(self, kind: Kind) -> float:
+        running = Running(kind)
+        running.stop()
+        self.products[kind.name] = running.product
+        return running.start_s
+
+    def _sample_restart(self, kind: Kind, work: Restart) -> Sample:
+        with tempfile.TemporaryDirectory(prefix="amqpy-benchmark-") as folder:
+            durable = kind.durable(Path(folder))
+            first = Running(durable)
+            try:
+                backlog.fill(first.peer.port, work.count, work.body_size)
+            finally:
+                first.stop()
+            return self._sample_fresh(durable, work)
+
     def _sample_fresh(self, kind: Kind, work: Work) -> Sample:
+        if isinstance(work, Backlog):
+            with tempfile.TemporaryDirectory(prefix="amqpy-benchmark-") as folder:
+                return self._sample_started(kind.durable(Path(folder)), work)
+        return self._sample_started(kind, work)
+
+    def _sample_started(self, kind: Kind, work: Work) -> Sample:
         running = Running(kind)
         self.products[kind.name] = running.product
         try:
@@ -103,18 +152,20 @@ class Runner:
         finally:
             running.stop()
 
-    def _get(self, kind: Kind) -> Running:
-        if kind.name not in self._running:
-            self._running[kind.name] = Running(kind)
-            self.products[kind.name] = self._running[kind.name].product
-        return self._running[kind.name]
+    def _get(self, kind: Kind, work: Work) -> Running:
+        key = _key(kind, work)
+        if key not in self._running:
+            folder = self._folders.enter_context(tempfile.TemporaryDirectory(prefix="amqpy-benchmark-"))
+            self._running[key] = Running(kind.durable(Path(folder)) if key != kind.name else kind)
+            self.products[kind.name] = self._running[key].product
+        return self._running[key]
 
-    def _restart_if_ill(self, kind: Kind) -> None:
-        running = self._running.get(kind.name)
+    def _restart_if_ill(self, kind: Kind, work: Work) -> None:
+        running = self._running.get(_key(kind, work))
         if running is not None and not running.is_well():
             _say(f"{kind.name} no longer answers: it is started anew")
             running.stop()
-            del self._running[kind.name]
+            del self._running[_key(kind, work)]
 
 
 def sample(running: Running, work: Work, seconds: float) -> Sample:
@@ -129,6 +180,13 @@ def sample(running: Running, work: Work, seconds: float) -> Sample:
             return memory.measure_waiting(port, pid, work)
         case IdleConnections():
             return memory.measure_connections(port, pid, work)
+        case Backlog():
+            return backlog.measure(port, pid, work)
+        case Restart():
+            time.sleep(_IDLE_S)
+            return {"start_s": running.start_s, "rss_mib": process.memory(pid).rss / _MIB}
+        case Kit():
+            return kit.measure(work)
         case Declare():
             return topology.measure(port, pid, work)
         case Start():
@@ -142,10 +200,16 @@ def sample(running: Running, work: Work, seconds: float) -> Sample:
             }
 
 
+def _key(kind: Kind, work: Work) -> str:
+    """Name the broker that does this work: one that keeps messages is another than one that does not."""
+    durable = isinstance(work, Load | Latency) and work.persistent and kind.start_durable is not None
+    return f"{kind.name}, durable" if durable else kind.name
+
+
 def shortened(case: Case) -> Case:
     """Return the case with a tenth of its queues, waiting messages or idle connections."""
     match case.work:
-        case Waiting() | IdleConnections() | Declare() as work:
+        case Waiting() | IdleConnections() | Declare() | Backlog() | Restart() | Kit() as work:
             return replace(case, work=replace(work, count=work.count // 10))
     return case
 

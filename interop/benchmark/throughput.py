@@ -26,13 +26,16 @@ def measure(port: int, pid: int, load: Load, seconds: float) -> dict[str, float]
         pump.run_for(min(0.5, seconds / 3))
         pids = process.tree(pid)
         began, received, used = time.perf_counter(), pump.received, _cpu_s(pids)
+        written = process.written_bytes(pids)
         pump.run_for(seconds)
         took, messages_count, pause_s = time.perf_counter() - began, pump.received - received, pump.longest_pause_s
+        written = process.written_bytes(pids) - written
         broker_s, load_s, all_s = (after - before for after, before in zip(_cpu_s(pids), used, strict=True))
         pump.drain()
     if not messages_count:
         raise StalledError("no message arrived")
     return {
+        **({"written_bytes": written / messages_count} if load.persistent else {}),
         "messages_per_s": messages_count / took,
         "cpu_us": broker_s / messages_count * 1e6,
         "broker_cores": broker_s / took,

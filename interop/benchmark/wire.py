@@ -122,6 +122,10 @@ def ack(channel: int, delivery_tag: int) -> bytes:
     return method(channel, BASIC_ACK, struct.pack(">QB", delivery_tag, 0))
 
 
+def ack_up_to(channel: int, delivery_tag: int) -> bytes:
+    return method(channel, BASIC_ACK, struct.pack(">QB", delivery_tag, 1))
+
+
 class AckBlocks:
     """Acknowledgements of consecutive delivery tags, cut from one block made beforehand.
 
