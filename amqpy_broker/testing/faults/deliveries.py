@@ -25,7 +25,8 @@ class DuplicateDeliveries(Fault):
 
     def wants(self, line: Line, seen: Seen) -> bool:
         """Say whether a frame acknowledges a delivery."""
-        return seen.method == "basic.ack" and seen.is_from_client and super().wants(line, seen)
+        is_ack = seen.method == "basic.ack" and seen.is_from_client and seen.is_readable
+        return is_ack and super().wants(line, seen)
 
     def happen(self, line: Line, seen: Seen) -> Verdict:
         """Return the message in the client's name."""

@@ -29,7 +29,7 @@ class RefuseLogin(Fault):
 
     def wants(self, line: Line, seen: Seen) -> bool:
         """Say whether a frame is a login of such a user."""
-        is_login = seen.method == "connection.start-ok"
+        is_login = seen.method == "connection.start-ok" and seen.is_readable
         return is_login and fnmatchcase(user_of(seen), self._user) and super().wants(line, seen)
 
     def happen(self, line: Line, seen: Seen) -> Verdict:

@@ -79,7 +79,12 @@ class Seen:
     @cached_property
     def queue(self) -> str:
         """The queue that it is about, by name, consumer tag or delivery tag; of a publish by way of `""` its target."""
-        return self._knowledge.queue_of(self.frame) if self.frame.method is not None else ""
+        return self._knowledge.queue_of(self.frame) if self.is_readable else ""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether it is a method with all of its arguments."""
+        return self.frame.method is not None
 
     @property
     def is_part_of_content(self) -> bool:
