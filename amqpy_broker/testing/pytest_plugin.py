@@ -155,7 +155,10 @@ class Plugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Refuse what cannot be: a marker changes nothing about the broker that is there already."""
+        """Begin, perhaps once more, and refuse what cannot be: a marker changes nothing about the shared broker."""
+        item.stash[_HAS_FAILED] = False
+        if self._session is not None:
+            self._session.begin(item.nodeid)
         if item.get_closest_marker(MARKER) is None or "amqp_broker" not in _arguments_of(item):
             return
         if options_of(item).needs != options_of_project(item.config).needs:

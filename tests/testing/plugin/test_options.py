@@ -108,6 +108,43 @@ def test_strict_mode_fails_the_test_that_did_it_when_it_is_taken_down(pytester: 
         )
 
 
+def test_a_test_that_is_run_again_is_judged_anew(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            runtestprotocol(item, log=False, nextitem=nextitem)
+            item._initrequest()
+            for report in runtestprotocol(item, log=False, nextitem=nextitem):
+                item.ihook.pytest_runtest_logreport(report=report)
+            return True
+        """
+    )
+    tests = """
+tries = {"test_careful_later": 0, "test_sloppy": 0}
+
+def test_careful_later(amqp_url, request):
+    tries[request.node.name] += 1
+    publish(amqp_url, durable=tries[request.node.name] == 2)
+    assert tries[request.node.name] == 2
+
+def test_sloppy(amqp_url, request):
+    tries[request.node.name] += 1
+    publish(amqp_url, durable=False)
+    assert tries[request.node.name] == 2
+"""
+    result = run(pytester, tests, "--amqp-strict")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_sloppy*"])
+
+
+def test_the_plugin_can_be_switched_off(pytester: pytest.Pytester) -> None:
+    result = run(pytester, SLOPPY, "-p", "no:amqpy-broker")
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*fixture 'amqp_url' not found*"])
+
+
 def test_strict_mode_can_warn_only(pytester: pytest.Pytester) -> None:
     result = run(pytester, SLOPPY, "--amqp-strict=warn", warnings="default")
     result.assert_outcomes(passed=2, warnings=1)
