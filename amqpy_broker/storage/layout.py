@@ -56,7 +56,7 @@ class State(Enum):
 
     CLOSED = "closed"
     OPEN = "open"
-    # A backup: a copy of an open one, complete in one file.
+    # As after a crash, but complete in one file: a backup, and what was repaired.
     COPY = "copy"
 
 

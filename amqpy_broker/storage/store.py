@@ -102,10 +102,14 @@ class Store:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Note that nothing is missing, and let go of the files."""
+        """Note that nothing is missing, and let go of the files.
+
+        After a crash the note needs a batch: who opened it and did nothing knows no more than there was to know before.
+        """
+        clean = self.recovered.closed_cleanly or self._last_batch >= self.recovered.next_batch
         try:
             with transaction(self._writing):
-                write_state(self._writing, "open", State.CLOSED.value)
+                write_state(self._writing, "open", (State.CLOSED if clean else State.COPY).value)
                 write_state(self._writing, "next_batch", str(self._last_batch + 1))
             self._reading.close()
             self._writing.close()

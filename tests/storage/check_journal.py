@@ -228,6 +228,7 @@ class JournalContract:
     def test_who_closes_it_leaves_it_closed_cleanly(self, rig: Rig) -> None:
         rig.write(Batch(1, documents={"d": b"1"}))
         rig.crash()
+        rig.write(Batch(rig.recovered.next_batch, documents={"d": b"2"}))
         rig.restart()
 
         assert rig.recovered.closed_cleanly

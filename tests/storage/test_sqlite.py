@@ -183,6 +183,19 @@ def test_a_killed_broker_leaves_the_directory_to_the_next(directory: Path) -> No
     rig.stop()
 
 
+def test_who_does_nothing_after_a_crash_does_not_hide_it(directory: Path) -> None:
+    rig = SqliteRig(directory)
+    rig.write(Batch(1, parts={7: part(1, "a")}))
+    rig.crash()
+    rig.restart()
+
+    assert not rig.recovered.closed_cleanly
+    rig.write(Batch(rig.recovered.next_batch, settled=[Name(1, 7, 1)]))
+    rig.restart()
+    assert rig.recovered.closed_cleanly
+    rig.stop()
+
+
 def test_a_later_format_is_refused(directory: Path) -> None:
     SqliteRig(directory).stop()
     with sqlite3.connect(directory / FILE_NAME) as other:
@@ -261,3 +274,18 @@ def test_the_log_does_not_grow_with_what_is_written(directory: Path) -> None:
 
     assert sizes[-1] == sizes[40] < 32_000_000
     store.close()
+
+
+def test_what_is_synced_can_be_read_while_the_next_batches_are_written(directory: Path) -> None:
+    rig = SqliteRig(directory)
+    for number in range(1, 61):
+        settled = [Name(number - 20, 7, (number - 20) * 100 + offset) for offset in range(99)] if number > 20 else []
+        bodies = ["x" * 300 + str(number * 100 + offset) for offset in range(100)]
+        rig.journal.append(Batch(number, parts={7: part(number * 100, *bodies)}, settled=settled))
+    for number in range(1, 61):
+        rig.wait_for(number)
+        # Others are settled, and their pieces written anew, meanwhile.
+        assert rig.bodies(number, 7, number * 100 + 99)[0].endswith("x" + str(number * 100 + 99))
+    rig.restart()
+    assert [page.count for page in rig.pages] == [1] * 40 + [100] * 20
+    rig.stop()
