@@ -11,19 +11,17 @@ Rule 4: whole numbers in arguments become `long`, as in RabbitMQ; JSON tells no 
 
 import base64
 import binascii
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from amqpy_broker.core.arguments import TABLE_DEPTH_MAX, Argument, Arguments, argument, octets_of, plain
+from amqpy_broker.core.arguments import Arguments, plain
 from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.core.definition_entries import DefinitionsError, Entry, entries, parse, shown
 from amqpy_broker.core.errors import AmqpError
 from amqpy_broker.core.exchanges.base import Exchange
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
-from amqpy_broker.core.limits import SHORT_STRING_MAX_BYTES
 from amqpy_broker.core.names import DEFAULT_EXCHANGE, RESERVED_PREFIX
 from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.core.queues.settings import ARGUMENTS, QUEUE_TYPE
@@ -39,23 +37,9 @@ _UNSUPPORTED: Final[Mapping[str, str]] = {
 }
 _INVALID_ARGUMENT: Final = re.compile(r"invalid arg '([^']*)' for .* in vhost '.*': (.*)", re.DOTALL)
 
+__all__ = ["DefinitionsError", "dump", "load", "parse"]
+
 Step: TypeAlias = Callable[[], None]
-
-
-class DefinitionsError(ValueError):
-    """Definitions that cannot be followed; the text names the place and says why."""
-
-
-def parse(octets: bytes) -> object:
-    """Read the JSON of a definitions file.
-
-    Raises:
-        DefinitionsError: it is none.
-    """
-    try:
-        return json.loads(octets)
-    except (ValueError, RecursionError) as failure:
-        raise DefinitionsError(f"this is no JSON: {failure}") from None
 
 
 def load(core: BrokerCore, document: object, *, vhost: str | None = None, open_to: str | None = None) -> list[str]:
@@ -209,55 +193,6 @@ def _without_null(value: object) -> object:
 # Reading --------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """An object in the document, and where it stands."""
-
-    place: str
-    fields: Mapping[str, object]
-
-    def refusal(self, name: str, complaint: str) -> DefinitionsError:
-        return DefinitionsError(f"{self.place}.{name} {complaint}")
-
-    def text(self, name: str) -> str:
-        value = self.fields.get(name)
-        if not isinstance(value, str):
-            raise self.refusal(name, f"must be a text, not {_shown(value)}" if name in self.fields else "is missing")
-        return value
-
-    def name(self, name: str) -> str:
-        """Return a text that is short enough to be a name on the wire."""
-        value = self.text(name)
-        try:
-            size = len(octets_of(value))
-        except UnicodeEncodeError:
-            raise self.refusal(name, "is no Unicode text") from None
-        if size > SHORT_STRING_MAX_BYTES:
-            raise self.refusal(name, f"must not be longer than {SHORT_STRING_MAX_BYTES} octets")
-        return value
-
-    def flag(self, name: str, *, default: bool | None = None) -> bool:
-        value = self.fields.get(name, default)
-        if not isinstance(value, bool):
-            raise self.refusal(
-                name, f"must be true or false, not {_shown(value)}" if name in self.fields else "is missing"
-            )
-        return value
-
-    def pattern(self, name: str) -> str:
-        value = self.text(name)
-        try:
-            re.compile(value)
-        except re.error as failure:
-            raise self.refusal(name, f"must be a regular expression: {failure}") from None
-        return value
-
-    def arguments(self) -> Arguments:
-        place, values = f"{self.place}.arguments", self.fields.get("arguments", {})
-        # What RabbitMQ's JSON library makes of an empty object at times.
-        return _table(place, {} if values == [] else values, 1)
-
-
 class _Loading:
     """Reads definitions, and knows how to follow them."""
 
@@ -266,7 +201,7 @@ class _Loading:
         self._core = core
         self._vhost = vhost
         # In the order in which things need each other.
-        self._readers: Mapping[str, Callable[[_Entry], Step]] = {
+        self._readers: Mapping[str, Callable[[Entry], Step]] = {
             "vhosts": self._read_vhost,
             "users": self._read_user,
             "permissions": self._read_permission,
@@ -278,16 +213,16 @@ class _Loading:
     def read(self, document: object) -> list[Step]:
         """Read everything; the steps do it."""
         if not isinstance(document, Mapping):
-            raise DefinitionsError(f"definitions must be an object, not {_shown(document)}")
+            raise DefinitionsError(f"definitions must be an object, not {shown(document)}")
         for key, why in _UNSUPPORTED.items():
-            for entry in _entries(document, key):
+            for entry in entries(document, key):
                 name = entry.fields.get("name", entry.fields.get("user"))
                 self.remarks.append(f"{entry.place} ({name!r}) is left out: {why}")
-        return [reader(entry) for key, reader in self._readers.items() for entry in _entries(document, key)]
+        return [reader(entry) for key, reader in self._readers.items() for entry in entries(document, key)]
 
     # --- users and vhosts -------------------------------------------------------------------------------------------
 
-    def _read_vhost(self, entry: _Entry) -> Step:
+    def _read_vhost(self, entry: Entry) -> Step:
         name, queue_type = entry.name("name"), entry.fields.get("default_queue_type")
         if queue_type not in (None, "classic", "undefined"):
             self.remarks.append(f"{entry.place} ({name!r}): the default queue type is always classic here")
@@ -297,8 +232,8 @@ class _Loading:
 
         return create
 
-    def _read_user(self, entry: _Entry) -> Step:
-        name, password_hash, tags = entry.name("name"), self._password_hash(entry), _tags(entry)
+    def _read_user(self, entry: Entry) -> Step:
+        name, password_hash, tags = entry.name("name"), self._password_hash(entry), entry.tags()
 
         def create() -> None:
             existing = self._core.users.find(name)
@@ -307,7 +242,7 @@ class _Loading:
 
         return create
 
-    def _password_hash(self, entry: _Entry) -> bytes | None:
+    def _password_hash(self, entry: Entry) -> bytes | None:
         if "password" in entry.fields:
             return hash_password(entry.text("password"))
         if "password_hash" not in entry.fields:
@@ -324,7 +259,7 @@ class _Loading:
             return None
         return octets or None
 
-    def _read_permission(self, entry: _Entry) -> Step:
+    def _read_permission(self, entry: Entry) -> Step:
         name, vhost_name = entry.name("user"), self._vhost_name(entry)
         permissions = Permissions(*(entry.pattern(operation) for operation in ("configure", "write", "read")))
 
@@ -340,7 +275,7 @@ class _Loading:
 
     # --- topology ---------------------------------------------------------------------------------------------------
 
-    def _read_exchange(self, entry: _Entry) -> Step:
+    def _read_exchange(self, entry: Entry) -> Step:
         name, kind, vhost_name = entry.name("name"), entry.name("type"), self._vhost_name(entry)
         durable, auto_delete = entry.flag("durable"), entry.flag("auto_delete")
         internal, arguments = entry.flag("internal", default=False), entry.arguments()
@@ -359,7 +294,7 @@ class _Loading:
 
         return create
 
-    def _read_queue(self, entry: _Entry) -> Step:
+    def _read_queue(self, entry: Entry) -> Step:
         name, vhost_name = entry.name("name"), self._vhost_name(entry)
         durable, auto_delete, arguments = entry.flag("durable"), entry.flag("auto_delete"), entry.arguments()
 
@@ -376,7 +311,7 @@ class _Loading:
 
         return create
 
-    def _is_of_unknown_type(self, entry: _Entry, arguments: Arguments) -> bool:
+    def _is_of_unknown_type(self, entry: Entry, arguments: Arguments) -> bool:
         asked = arguments.get(QUEUE_TYPE)
         if asked is None or asked.kind != "longstr" or asked.value in ARGUMENTS:
             return False
@@ -385,11 +320,11 @@ class _Loading:
         )
         return True
 
-    def _read_binding(self, entry: _Entry) -> Step:
+    def _read_binding(self, entry: Entry) -> Step:
         source, to, vhost_name = entry.name("source"), entry.name("destination"), self._vhost_name(entry)
         kind, key, arguments = entry.text("destination_type"), entry.name("routing_key"), entry.arguments()
         if kind not in ("queue", "exchange"):
-            raise entry.refusal("destination_type", f"must be 'queue' or 'exchange', not {_shown(kind)}")
+            raise entry.refusal("destination_type", f"must be 'queue' or 'exchange', not {shown(kind)}")
 
         def create() -> None:
             vhost = self._find_vhost(entry, vhost_name)
@@ -409,19 +344,19 @@ class _Loading:
 
     # --- vhosts -----------------------------------------------------------------------------------------------------
 
-    def _vhost_name(self, entry: _Entry) -> str:
+    def _vhost_name(self, entry: Entry) -> str:
         if "vhost" not in entry.fields and self._vhost is not None:
             return self._vhost
         return entry.name("vhost")
 
-    def _find_vhost(self, entry: _Entry, name: str) -> VirtualHost:
+    def _find_vhost(self, entry: Entry, name: str) -> VirtualHost:
         vhost = self._core.vhosts.get(name)
         if vhost is None:
             raise entry.refusal("vhost", f"names vhost {name!r}, which does not exist")
         return vhost
 
 
-def _bind(vhost: VirtualHost, source: Exchange, binding: Binding, entry: _Entry) -> None:
+def _bind(vhost: VirtualHost, source: Exchange, binding: Binding, entry: Entry) -> None:
     try:
         source.check_binding(binding)
     except AmqpError as refusal:
@@ -435,82 +370,10 @@ def _is_reserved(name: str) -> bool:
     return name == DEFAULT_EXCHANGE or name.startswith(RESERVED_PREFIX)
 
 
-def _refused(entry: _Entry, refusal: AmqpError, field: str = "") -> DefinitionsError:
+def _refused(entry: Entry, refusal: AmqpError, field: str = "") -> DefinitionsError:
     """Say where what the broker refuses stands."""
     found = _INVALID_ARGUMENT.fullmatch(refusal.text)
     if found is not None:
         reason = found[2].strip('"')
         return DefinitionsError(f"{entry.place}.arguments.{found[1]}: {reason}")
     return DefinitionsError(f"{entry.place}{field}: {refusal.text}")
-
-
-def _entries(document: Mapping[object, object], key: str) -> Iterator[_Entry]:
-    entries = document.get(key, ())
-    if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise DefinitionsError(f"{key} must be a list, not {_shown(entries)}")
-    for number, entry in enumerate(entries):
-        place = f"{key}[{number}]"
-        if not isinstance(entry, Mapping):
-            raise DefinitionsError(f"{place} must be an object, not {_shown(entry)}")
-        yield _Entry(place, entry)
-
-
-def _tags(entry: _Entry) -> tuple[str, ...]:
-    """Read tags: a list, or a text with commas, as old versions wrote them."""
-    tags = entry.fields.get("tags")
-    if isinstance(tags, str):
-        return tuple(tag for tag in re.split(r"\s*,\s*", tags.strip()) if tag)
-    if not isinstance(tags, Sequence) or not all(isinstance(tag, str) for tag in tags):
-        raise entry.refusal("tags", "must be a list of texts" if "tags" in entry.fields else "is missing")
-    return tuple(tags)
-
-
-def _table(place: str, values: object, depth: int) -> dict[str, Argument]:
-    if not isinstance(values, Mapping):
-        raise DefinitionsError(f"{place} must be an object, not {_shown(values)}")
-    if depth > TABLE_DEPTH_MAX:
-        raise DefinitionsError(f"{place} is nested deeper than {TABLE_DEPTH_MAX}")
-    for name in values:
-        if not isinstance(name, str) or len(name.encode(errors="surrogatepass")) > SHORT_STRING_MAX_BYTES:
-            raise DefinitionsError(f"{place}: a name must be a text of no more than {SHORT_STRING_MAX_BYTES} octets")
-    return {name: _argument(f"{place}.{name}", value, depth) for name, value in values.items()}
-
-
-def _argument(place: str, value: object, depth: int) -> Argument:
-    match value:
-        case Mapping():
-            return Argument("table", _table(place, value, depth + 1))
-        case list() | tuple():
-            if depth >= TABLE_DEPTH_MAX:
-                raise DefinitionsError(f"{place} is nested deeper than {TABLE_DEPTH_MAX}")
-            return Argument(
-                "array", [_argument(f"{place}[{number}]", item, depth + 1) for number, item in enumerate(value)]
-            )
-        case None:
-            raise DefinitionsError(f"{place} must not be null")
-        case _:
-            return _scalar(place, value)
-
-
-def _scalar(place: str, value: object) -> Argument:
-    try:
-        typed = argument(value)
-    except (TypeError, ValueError) as failure:
-        raise DefinitionsError(f"{place}: {failure}") from None
-    return Argument("long", typed.value) if typed.kind == "signedint" else typed
-
-
-def _shown(value: object) -> str:
-    """Show a value of the document in a complaint."""
-    words: Mapping[object, str] = {True: "true", False: "false"}
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return words[value]
-        case str() | int() | float():
-            return repr(value)
-        case Mapping():
-            return "an object"
-        case _:
-            return "a list"

@@ -289,6 +289,11 @@ def test_an_empty_list_of_arguments_is_no_argument() -> None:
         (queue(arguments={"x": [1, {"y": None}]}), "queues[0].arguments.x[1].y must not be null"),
         (queue(arguments={"x": 2**64}), "queues[0].arguments.x: an integer does not fit in 64 bits"),
         (queue(arguments={"x": float("nan")}), "queues[0].arguments.x: nan is not a finite number"),
+        (
+            queue(arguments={"\ud800": 1}),
+            "queues[0].arguments: a name must be a text of no more than 255 octets",
+        ),
+        ({"users": [{"name": "u", "password": "\ud800", "tags": ""}]}, "users[0].password is no Unicode text"),
         (queue(arguments=3), "queues[0].arguments must be an object, not 3"),
         (
             queue(arguments={"x-queue-type": "quorum"}, auto_delete=True),
