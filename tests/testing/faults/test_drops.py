@@ -154,3 +154,22 @@ async def test_who_is_connected_stays_while_connections_are_refused() -> None:
             async with await anyio.connect_tcp("127.0.0.1", broker.port) as stream:
                 assert await SocketClient(stream).ended()
             await declared(client, "q")
+
+
+@on_each_loop
+async def test_connections_in_memory_break_as_well() -> None:
+    async with Broker() as broker, await broker.connect_in_memory() as stream:
+        client = await SocketClient(stream).open()
+        broker.faults.drop_connection(how="reset")
+        assert await client.ended()
+
+
+@on_each_loop
+async def test_faults_outlive_a_restart() -> None:
+    async with Broker() as broker:
+        with broker.faults.swallow("queue.purge", times=1):
+            await broker.restart()
+            async with connected(broker.port) as client:
+                await declared(client, "q")
+                await client.send(method(1, Queue.Purge, queue="q"))
+                await declared(client, "q")

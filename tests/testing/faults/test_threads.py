@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import aio_pika
 import pika
 import pika.exceptions
 import pytest
+from aio_pika.exceptions import DeliveryError
+from pamqp.commands import Basic
 
 from amqpy_broker.testing import BrokerThread
 from amqpy_broker.testing.faults.errors import FaultNeverFired, UnusedFaultWarning
@@ -114,3 +120,36 @@ def test_complaints_come_in_the_test() -> None:
     with pytest.raises(ValueError, match="own"), BrokerThread() as broker:  # noqa: PT012 - the block is what is asked
         broker.faults.swallow("basic.publish", times=1)
         raise ValueError("the test's own")
+
+
+def test_faults_that_come_and_go_amid_a_stream_of_publishes_leave_every_confirm_true() -> None:
+    async def publish_on(url: str) -> int:
+        refused = 0
+        async with await aio_pika.connect(url) as connection:
+            exchange = (await connection.channel()).default_exchange
+            for number in range(0, 1000, 50):
+                results = await asyncio.gather(
+                    *(exchange.publish(aio_pika.Message(b"x" * 5000 + b"%d" % one), "q") for one in range(50)),
+                    return_exceptions=True,
+                )
+                assert all(result is None or isinstance(result, DeliveryError | Basic.Ack) for result in results), (
+                    number
+                )
+                refused += sum(isinstance(result, DeliveryError) for result in results)
+        return refused
+
+    def publish(url: str) -> int:
+        return asyncio.run(publish_on(url))
+
+    with BrokerThread() as broker:
+        broker.declare_queue("q")
+        with ThreadPoolExecutor() as threads:
+            publishers = [threads.submit(publish, broker.url) for _ in range(2)]
+            fired = 0
+            while not all(publisher.done() for publisher in publishers):
+                with broker.faults.nack_publishes(probability=0.3, may_not_fire=True) as fault:
+                    broker.run_in_broker(lambda: None)
+                fired += fault.fired
+        refused = sum(publisher.result() for publisher in publishers)
+        assert refused == fired > 0
+        assert broker.queue("q").ready == 2000 - refused
