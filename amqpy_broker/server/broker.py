@@ -201,6 +201,13 @@ class Broker:
         if self._failure is not None:
             raise self._failure
 
+    def _close_core(self) -> None:
+        try:
+            self.core.close()
+        except JournalFailed as failure:
+            logger.critical("%s", failure)
+            raise
+
     def _spawn(self) -> None:
         # A task of its own, and not a task group entered here: fixtures leave it in another task than they came in.
         try:
@@ -219,9 +226,9 @@ class Broker:
             try:
                 await self._server.run(task_status=_Starting(self._started))
             finally:
-                self.core.close()
+                self._close_core()
         except JournalFailed as failure:
-            # That was told already, when it happened.
+            # That was logged already, when it happened.
             self._failure = failure
         except Exception as failure:
             self._failure = failure
