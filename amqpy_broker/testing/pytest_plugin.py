@@ -177,6 +177,15 @@ class Plugin:
         finally:
             self._in_call = False
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self) -> Generator[None, object, object]:
+        """Tell a fixture that a test asks for in its own code from that code."""
+        before, self._in_call = self._in_call, False
+        try:
+            return (yield)
+        finally:
+            self._in_call = before
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
         """When all of a test is taken down, tell what it left running, and what strict mode found."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from amqpy_broker.testing.plugin.options import Options
+from amqpy_broker.testing.plugin.options import REPORT, Options
 from amqpy_broker.testing.thread import BrokerThread
 
 
@@ -42,6 +42,8 @@ class Brokers:
 def as_arguments(options: Options) -> dict[str, Any]:
     """Return options as `Broker` takes them."""
     arguments: dict[str, Any] = {"virtual_time": options.virtual_time, "strict": options.strict}
+    if options.strict == REPORT:
+        arguments["strict"] = "warn"
     if options.profile is not None:
         arguments["profile"] = options.profile
     return arguments

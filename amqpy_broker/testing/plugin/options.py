@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import pytest
 
-MARKER = "amqp"
+MARKER: Final = "amqp"
+REPORT: Final = "report"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What one test has chosen, or its project for it.
 
-    `profile` None is the kit's default; `strict` None is no strict mode.
+    `profile` None is the kit's default; `strict` None is no strict mode, and REPORT only for the summary at the end.
     """
 
     profile: str | None = None
@@ -51,7 +53,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--amqp-report",
         action="store_true",
-        help="tell at the end what strict mode found; warns if --amqp-strict says nothing else (ini: amqp_report)",
+        help="tell at the end what strict mode found (ini: amqp_report)",
     )
     parser.addini("amqp_profile", "RabbitMQ version that the broker of the tests stands in for", default="")
     parser.addini("amqp_strict", "strict mode of the tests' broker: warn, error or off", default="")
@@ -77,12 +79,10 @@ def options_of_project(config: pytest.Config) -> Options:
         pytest.UsageError: strict mode has no such level.
     """
     level = config.getoption("--amqp-strict") or config.getini("amqp_strict") or None
-    if level is None and wants_report(config):
-        level = "warn"
     return Options(
         profile=config.getoption("--amqp-profile") or config.getini("amqp_profile") or None,
         virtual_time=bool(config.getini("amqp_virtual_time")),
-        strict=_level(level),
+        strict=REPORT if level is None and wants_report(config) else _level(level),
         ignore=frozenset((*config.getini("amqp_ignore"), *config.getoption("--amqp-ignore"))),
     )
 

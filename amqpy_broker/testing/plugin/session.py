@@ -13,7 +13,7 @@ from amqpy_broker.testing.errors import NotSettled
 from amqpy_broker.testing.kit import Kit
 from amqpy_broker.testing.plugin.brokers import Brokers, as_arguments, started
 from amqpy_broker.testing.plugin.flight import BrokerLog
-from amqpy_broker.testing.plugin.options import Options
+from amqpy_broker.testing.plugin.options import REPORT, Options
 from amqpy_broker.testing.plugin.recordings import Recordings
 from amqpy_broker.testing.plugin.summary import Found
 from amqpy_broker.testing.running import RUNNING, LeakedBroker, RunningBroker
@@ -38,8 +38,8 @@ class Session:
         self._stopped: list[BrokerLog] = []
         # Brokers that this test's own code has started.
         self._started_in_call: list[RunningBroker] = []
-        # Brokers that `amqp_broker_factory` has made for this test.
-        self._made: list[Kit] = []
+        # Brokers that `amqp_broker_factory` has made for this test, and what becomes of findings there.
+        self._made: dict[Kit, str | None] = {}
         if self._recordings is not None:
             self._recordings.begin(test)
 
@@ -95,7 +95,7 @@ class Session:
     def make(self, options: Options, arguments: dict[str, object]) -> BrokerThread:
         """Start a broker for one test."""
         broker = started(**{**as_arguments(options), **arguments})
-        self._made.append(broker)
+        self._made[broker] = str(arguments["strict"]) if arguments.get("strict") else options.strict
         return broker
 
     # --- what is told -----------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ class Session:
         if log.broker in self.shared:
             return f"shared broker, RabbitMQ {log.broker.inside().core.profile.name}"
         if log.broker in self._made:
-            return f"broker {self._made.index(log.broker) + 1} of amqp_broker_factory"
+            return f"broker {[*self._made].index(log.broker) + 1} of amqp_broker_factory"
         return f"broker started at {log.place}"
 
     def verdict(self, options: Options) -> Verdict:
@@ -126,14 +126,17 @@ class Session:
         ignore = check_rule_names(options.ignore)
         verdict = Verdict()
         for log in (*self._stopped, *self._logs.values()):
-            strict = log.broker.inside().strict
-            level = options.strict if log.broker in self.shared else strict.level.value if strict is not None else None
-            if level is None or strict is None:
-                continue
-            _let_rest(log.broker)
-            found = [finding for finding in log.broker.findings if finding.rule not in ignore]
-            verdict.add(found, level if log.broker in self.shared or log.broker in self._made else None)
+            level = self._level(log.broker, options)
+            if level is not None and log.broker.inside().strict is not None:
+                _let_rest(log.broker)
+                verdict.add([finding for finding in log.broker.findings if finding.rule not in ignore], level)
         return verdict
+
+    def _level(self, broker: Kit, options: Options) -> str | None:
+        """Say what becomes of findings: brokers that are not the plugin's tell them on their own."""
+        if broker in self.shared:
+            return options.strict
+        return self._made.get(broker, REPORT)
 
     def leaks(self) -> list[str]:
         """Stop what the test's own code started and left running; return where it was started."""
@@ -159,13 +162,13 @@ class Verdict:
     def __init__(self) -> None:
         self.errors: list[Finding] = []
         self.warnings: list[Finding] = []
-        # What other brokers than the plugin's have told, or will, when they stop.
+        # What is for the summary only; and what brokers that are not the plugin's tell when they stop.
         self.told: list[Finding] = []
 
-    def add(self, findings: list[Finding], level: str | None) -> None:
+    def add(self, findings: list[Finding], level: str) -> None:
         """Add what one broker found."""
-        where = {Level.ERROR.value: self.errors, Level.WARN.value: self.warnings}
-        (self.told if level is None else where[level]).extend(findings)
+        where = {Level.ERROR.value: self.errors, Level.WARN.value: self.warnings, REPORT: self.told}
+        where[level].extend(findings)
 
     @property
     def found(self) -> list[Found]:

@@ -177,6 +177,26 @@ def test_stopped():
     result.stdout.re_match_lines([r".*LeakedBroker: a broker was started at .*test_it.py:21 and never stopped"])
 
 
+def test_a_fixture_that_a_test_asks_for_in_its_code_leaks_nothing(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+from amqpy_broker.testing import BrokerThread
+
+@pytest.fixture(scope="session")
+def own():
+    with BrokerThread() as broker:
+        yield broker
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_ask(request, number):
+    connect(request.getfixturevalue("own").url).close()
+    connect(request.getfixturevalue("amqp_broker").url).close()
+""",
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_a_leak_is_an_error_where_warnings_are(pytester: pytest.Pytester) -> None:
     tests = """
 import asyncio

@@ -230,15 +230,32 @@ def test_poll(amqp_url):
 
 
 def test_a_report_tells_by_rule_what_was_found(pytester: pytest.Pytester) -> None:
-    result = run(pytester, REPORTED, "--amqp-report", warnings="ignore")
+    result = run(pytester, REPORTED, "--amqp-report")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(REPORT, consecutive=False)
 
 
 @pytest.mark.timeout(300)
+def test_a_report_alone_fails_no_test_whatever_warnings_do(pytester: pytest.Pytester) -> None:
+    tests = """
+def test_made(amqp_broker_factory):
+    publish(amqp_broker_factory().url, durable=False)
+
+def test_own():
+    from amqpy_broker.testing import BrokerThread
+    broker = BrokerThread(strict="error")
+    broker.start()
+    publish(broker.url, durable=False)
+    broker.stop()
+"""
+    result = run(pytester, tests, "--amqp-report")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["transient-queue: 2 times in 2 tests"])
+
+
 def test_a_report_gathers_what_workers_of_xdist_found(pytester: pytest.Pytester) -> None:
     pytest.importorskip("xdist")
-    result = run(pytester, REPORTED, "--amqp-report", "-n2", warnings="ignore")
+    result = run(pytester, REPORTED, "--amqp-report", "-n2")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines_random(REPORT)
 
