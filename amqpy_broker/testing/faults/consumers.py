@@ -29,7 +29,8 @@ class CancelConsumers(ImmediateFault):
 
     def wants(self, line: Line, seen: Seen) -> bool:
         """Say whether somebody consumes from now on."""
-        return seen.method == "basic.consume-ok" and super().wants(line, seen)
+        is_unanswered = seen.method == "basic.consume" and bool(seen.arguments.get("nowait"))
+        return (is_unanswered or seen.method == "basic.consume-ok") and super().wants(line, seen)
 
     def happen(self, line: Line, seen: Seen) -> Verdict:
         """Cancel the consumer as soon as it knows that it is one."""

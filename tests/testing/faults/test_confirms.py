@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aio_pika
 import pytest
 from aio_pika.exceptions import DeliveryError
 from pamqp.commands import Basic, Channel, Confirm, Queue
 
 from amqpy_broker.testing import Broker
-from tests.server.loops import on_each_loop
+from tests.server.loops import on_each_loop, until
 from tests.testing.faults.clients import bodies_in, connected, declared, publish_all, refused_numbers
 from tests.wire import method, publish
 
@@ -133,13 +135,16 @@ async def test_aio_pika_raises_a_delivery_error_for_what_is_refused() -> None:
         await channel.default_exchange.publish(aio_pika.Message(b"2"), "orders")
 
 
-async def test_aio_pika_times_out_when_a_confirm_is_lost() -> None:
+async def test_aio_pika_waits_in_vain_for_a_confirm_that_is_lost() -> None:
     async with Broker() as broker, await aio_pika.connect(broker.url) as connection:
         channel = await connection.channel()
         await channel.declare_queue("orders")
-        with broker.faults.lose_confirms(times=1), pytest.raises(TimeoutError):
-            await channel.default_exchange.publish(aio_pika.Message(b"1"), "orders", timeout=0.05)
+        with broker.faults.lose_confirms(times=1) as fault:
+            publishing = asyncio.create_task(channel.default_exchange.publish(aio_pika.Message(b"1"), "orders"))
+            await until(lambda: fault.fired == 1)
         await channel.default_exchange.publish(aio_pika.Message(b"2"), "orders")
+        assert not publishing.done()
+        publishing.cancel()
 
 
 @on_each_loop

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aio_pika
+import anyio
 import pytest
-from pamqp.commands import Basic, Queue
+from pamqp.commands import Basic, Connection, Queue
 
 from amqpy_broker.testing import Broker
 from amqpy_broker.testing.errors import Misuse
 from amqpy_broker.testing.link import Direction
-from tests.server.loops import on_each_loop
+from tests.server.loops import on_each_loop, until
 from tests.testing.faults.clients import bodies_in, connected, declared, publish_all
 from tests.wire import method, publish
 
@@ -108,11 +111,15 @@ async def test_a_delivery_can_be_swallowed_and_returns_with_its_channel() -> Non
         assert broker.core.vhosts["/"].queues["q"].unacked_count == 2
 
 
-async def test_aio_pika_times_out_when_an_answer_is_swallowed() -> None:
+async def test_aio_pika_waits_in_vain_for_an_answer_that_is_swallowed() -> None:
     async with Broker() as broker, await aio_pika.connect(broker.url) as connection:
         channel = await connection.channel()
-        with broker.faults.swallow("queue.declare-ok", queue="q"), pytest.raises(TimeoutError):
-            await channel.declare_queue("q", timeout=0.05)
+        with broker.faults.swallow("queue.declare-ok", queue="q") as fault:
+            declaring = asyncio.create_task(channel.declare_queue("q"))
+            await until(lambda: fault.fired == 1)
+        await broker.settled()
+        assert not declaring.done()
+        declaring.cancel()
 
 
 @on_each_loop
@@ -133,16 +140,19 @@ async def test_a_slow_socket_takes_its_time_for_every_octet() -> None:
 
 
 @on_each_loop
-async def test_a_broker_stops_at_once_though_its_words_are_held_back() -> None:
+async def test_a_brokers_last_words_are_not_held_back() -> None:
     broker = Broker(virtual_time=True)
     await broker.start()
-    async with connected(broker.port) as client:
+    async with connected(broker.port) as client, anyio.create_task_group() as tasks:
         broker.faults.slow_socket(1)
-        broker.faults.delay("connection.*")
+        broker.faults.delay("connection.*", may_not_fire=True)
         await client.send(method(1, Queue.Declare, queue="q"))
         await broker.settled()
-        with pytest.warns(UserWarning, match="delay"):
-            await broker.stop()
+        tasks.start_soon(broker.stop)
+        assert (await client.hear()).name == "Queue.DeclareOk"
+        assert (await client.hear()).name == "Connection.Close"
+        await client.send(method(0, Connection.CloseOk))
+        assert await client.ended()
 
 
 def test_a_dead_socket_is_not_a_slow_one() -> None:

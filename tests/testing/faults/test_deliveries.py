@@ -42,6 +42,15 @@ async def test_in_a_scope_who_consumes_is_cancelled_at_once() -> None:
 
 
 @on_each_loop
+async def test_who_consumes_without_waiting_for_an_answer_is_cancelled_as_well() -> None:
+    async with Broker() as broker, connected(broker.port) as client:
+        await declared(client, "q")
+        with broker.faults.cancel_consumers():
+            said = await client.call(Basic.Consume, queue="q", consumer_tag="c", nowait=True)
+            assert (said.name, said["consumer_tag"]) == ("Basic.Cancel", "c")
+
+
+@on_each_loop
 async def test_only_so_many_consumers_are_cancelled() -> None:
     async with Broker() as broker, connected(broker.port) as client:
         await declared(client, "q")
