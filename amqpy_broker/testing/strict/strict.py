@@ -85,6 +85,8 @@ class Strict:
         self._rules = [rule(self) for rule in RULES if rule.name not in ignored]
         self._talks: dict[str, Talk] = {}
         self._connection_count = 0
+        # The message that rules are told of just now.
+        self._published: Message | None = None
         # By what makes them the same.
         self._findings: dict[tuple[str, str, int, str], Finding] = {}
 
@@ -133,9 +135,12 @@ class Strict:
     def published(self, message: Message, queues: tuple[Queue, ...], source: Source, *, mandatory: bool) -> None:
         """Let all rules know of a message that was routed."""
         talk = self._talks.get(source.connection)
-        for rule in self._rules if talk is not None else ():
-            assert talk is not None
+        if talk is None:
+            return
+        self._published = message
+        for rule in self._rules:
             rule.published(talk, source.channel, message, queues, mandatory)
+        self._published = None
 
     def ended(self, talk: Talk) -> None:
         """Learn that a connection is over."""
@@ -171,7 +176,7 @@ class Strict:
         if finding is not None:
             finding.times += 1
         elif len(self._findings) < FINDINGS_MAX:
-            said = tuple(map(show, talk.said))
+            said = tuple(map(show, talk.said_until(self._published)))
             finding = self._findings[key] = Finding(rule.name, what, rule.fix, talk.name, talk.vhost, channel, said)
             logger.info("strict: %s", finding.headline)
 

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from amqpy_broker.core.arguments import Argument, plain
+from amqpy_broker.core.message import Message
 from amqpy_broker.testing.conversation.events import Content, Event, Said
 from amqpy_broker.testing.conversation.frames import Direction
 
+# What a client said at once may be more than one reads, and what is found may be in the middle of it.
+_SAID_KEPT: Final = 256
 # As many lines as one reads.
-_SAID_KEPT: Final = 8
+_SAID_SHOWN: Final = 8
 
 
 class ConsumerTalk:
@@ -81,10 +84,14 @@ class Talk:
         self.consumed = False
         self._said: deque[Event] = deque(maxlen=_SAID_KEPT)
 
-    @property
-    def said(self) -> tuple[Event, ...]:
-        """What was said last."""
-        return tuple(self._said)
+    def said_until(self, message: Message | None) -> list[Event]:
+        """Return what was said last: until a message was published, if it is about one."""
+        events = list(self._said)
+        for at, event in enumerate(events) if message is not None else ():
+            assert message is not None
+            if _publishes(event, message):
+                return events[: at + 1][-_SAID_SHOWN:]
+        return events[-_SAID_SHOWN:]
 
     def channel(self, number: int) -> ChannelTalk:
         """Find a channel; one of which nothing is known is new."""
@@ -173,6 +180,16 @@ class Talk:
                 get = channel.gets.popleft()
                 if not flag(get, "no_ack"):
                     _hand_out(channel, said, Handed(channel.queue_of(get), None, said.content))
+
+
+def _publishes(event: Event, message: Message) -> bool:
+    return (
+        isinstance(event, Said)
+        and event.name == "basic.publish"
+        and (text(event, "exchange"), text(event, "routing_key")) == (message.exchange, message.routing_key)
+        and event.content is not None
+        and event.content.body_size == message.body_size
+    )
 
 
 def _hand_out(channel: ChannelTalk, said: Said, handed: Handed) -> None:

@@ -1,7 +1,11 @@
 import pika
 import pytest
+from pamqp.commands import Queue
 
+from amqpy_broker.testing import Broker
+from tests.server.loops import connected, on_each_loop, until
 from tests.testing.strict.judged import PERSISTENT, channel_of, judged, rules
+from tests.wire import publish
 
 
 def test_a_message_that_no_queue_gets_is_found() -> None:
@@ -13,7 +17,21 @@ def test_a_message_that_no_queue_gets_is_found() -> None:
     assert finding.what == "a message to the default exchange with routing key 'nowhere' reached no queue and is lost"
     assert "mandatory=True" in finding.fix
     assert finding.channel == 1
-    assert any("basic.publish exchange='' routing_key='nowhere' 'lost'" in line for line in finding.said)
+    assert "basic.publish exchange='' routing_key='nowhere' 'lost'" in finding.said[-1]
+
+
+@on_each_loop
+async def test_what_was_said_ends_with_the_message_though_more_was_said_at_once() -> None:
+    broker = Broker(strict="warn", ignore=["transient-queue"])
+    async with broker, connected(broker.port) as client:
+        await client.call(Queue.Declare, queue="q")
+        rest = b"".join(publish(1, "", "q", b"%d" % number) for number in range(100))
+        await client.send(publish(1, "", "nowhere", b"lost") + rest)
+        await until(lambda: bool(broker.findings))
+        said = broker.findings[0].said
+        assert "routing_key='nowhere' 'lost'" in said[-1]
+        assert "queue.declare-ok" in said[-2]
+        broker.clear_findings()
 
 
 @pytest.mark.parametrize("exchange_type", ["direct", "headers"])
