@@ -22,8 +22,9 @@ _THIN_BYTES: Final = 8 * 1024
 # ... and when nothing happened to it for so many batches: a queue that is being emptied will be done with it soon.
 _THIN_AFTER_BATCHES: Final = 64
 _THIN_AT_ONCE: Final = 16
-# The log is copied into the file when it is this long; when nothing else is to do, at once.
+# The log is copied into the file when it is this long; when nothing else is to do, earlier.
 LOG_BYTES: Final = 16 * 1024 * 1024
+_LOG_BYTES_IDLE: Final = 256 * 1024
 # Under load the file shrinks when more than half of it is free, and more than this.
 _FREE_PAGES_BUSY: Final = 16 * 1024 * 1024 // PAGE_BYTES
 # When nothing else is to do it shrinks down to this much free space, which the next batches need anyway.
@@ -68,7 +69,7 @@ class Space:
             return True
         if (idle or self._batches % _ASK_EVERY_BATCHES == 0) and self._shrink(idle=idle):
             return True
-        if idle and self._writer.log_bytes:
+        if idle and self._writer.log_bytes > _LOG_BYTES_IDLE:
             self.copy_log_back(cut=True)
         return False
 

@@ -180,7 +180,7 @@ class SqliteJournal:
 
     def _make_room(self, store: Store) -> None:
         try:
-            store.make_room()
+            store.copy_log_back(cut=True)
         except sqlite3.Error as failure:
             if not _is_no_room(failure):
                 raise

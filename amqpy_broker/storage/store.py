@@ -95,9 +95,9 @@ class Store:
         """Give some space back; say whether there may be more."""
         return self._space.tidy(idle=idle)
 
-    def make_room(self) -> None:
-        """Shorten the log, if the disk has room for that: the file may have space of its own."""
-        self._space.copy_log_back(cut=True)
+    def copy_log_back(self, *, cut: bool) -> None:
+        """Copy the log into the file, which may have room when the disk has none; cut it, or leave it as long."""
+        self._space.copy_log_back(cut=cut)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

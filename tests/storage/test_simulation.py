@@ -23,7 +23,7 @@ from tests.storage.model import State, Workload, state_of
 from tests.storage.rigs import TextFormat
 
 SEED = os.environ.get("AMQPY_SIMULATION_SEED")
-SEEDS_COUNT = int(os.environ.get("AMQPY_SIMULATION_SEEDS", "600"))
+SEEDS_COUNT = int(os.environ.get("AMQPY_SIMULATION_SEEDS", "500"))
 SEEDS_A_TEST = 50
 
 seeds = pytest.mark.parametrize(
@@ -102,7 +102,7 @@ class Lives:
         for _ in range(random.randint(0, 8)):
             self._write()
             if random.random() < 0.4:
-                self._store.tidy(idle=random.random() < 0.7)
+                self._tidy()
         random.choice((self._crash_while_writing, self._crash_while_tidying, self._fail, self._kill, self._close))()
         self._store = self._open()
 
@@ -124,6 +124,12 @@ class Lives:
                     raise
         self.fault.times = 0
 
+    def _tidy(self) -> None:
+        if self._random.random() < 0.4:
+            self._store.copy_log_back(cut=self._random.random() < 0.5)
+        else:
+            self._store.tidy(idle=self._random.random() < 0.8)
+
     def _crash_while_writing(self) -> None:
         before, known = Files.of(self._directory), self._workload.state
         self._write()
@@ -132,8 +138,8 @@ class Lives:
     def _crash_while_tidying(self) -> None:
         for _ in range(3):
             before = Files.of(self._directory)
-            more = self._store.tidy(idle=True)
-            if not more or self._random.random() < 0.4:
+            self._tidy()
+            if self._random.random() < 0.4:
                 break
         self._crash(before, [self._workload.state])
 
@@ -198,6 +204,7 @@ class Damage:
                 self.states.append(workload.state)
             if random.random() < 0.2:
                 store.tidy(idle=True)
+                store.copy_log_back(cut=random.random() < 0.5)
         if random.random() < 0.5:
             store.close()
         else:
