@@ -155,6 +155,17 @@ class JournalMachine(RuleBasedStateMachine):
                     self.vhost.queues[name].enqueue(message)
         self.learn_deliveries()
 
+    @precondition(lambda self: "plain" in self.vhost.queues)
+    @rule(rounds=st.integers(1, 4))
+    def publish_and_sync(self, rounds: int) -> None:
+        """Grow in such a way that there is something to page out."""
+        for _ in range(rounds):
+            for _ in range(4):
+                self.last_number += 1
+                self.vhost.queues["plain"].enqueue(FakeMessage(str(self.last_number), persistent=True))
+            self.flush_and_sync()
+        self.learn_deliveries()
+
     @precondition(lambda self: self.vhost.queues)
     @rule(data=st.data())
     def get(self, data: st.DataObject) -> None:
@@ -254,6 +265,8 @@ class JournalMachine(RuleBasedStateMachine):
         expected = self.state()
         self.core.close()
         assert self.disk.closed
+        names = {queue.journal_id for queue in self.vhost.queues.values()}
+        assert {name.queue for name in self.disk.messages} <= names, "deleted queues leave nothing"
         return expected
 
     # --- what always holds ------------------------------------------------------------------------------------------

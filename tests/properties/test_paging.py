@@ -60,6 +60,13 @@ class PagingMachine(RuleBasedStateMachine):
             for queue in self.queues:
                 queue.enqueue(message)
 
+    @rule(rounds=st.integers(1, 4), persistent=st.booleans(), mixed=st.booleans())
+    def publish_and_sync(self, rounds: int, persistent: bool, mixed: bool) -> None:
+        """Grow in such a way that there is something to page out."""
+        for _ in range(rounds):
+            self.publish(6, persistent=persistent, mixed=mixed, ttl_s=None)
+            self.flush(all_of_it=True)
+
     @rule(count=st.integers(1, 8))
     def get(self, count: int) -> None:
         for _ in range(count):
