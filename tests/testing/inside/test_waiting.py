@@ -119,6 +119,32 @@ async def test_a_predicate_is_looked_at_when_real_time_brings_something() -> Non
 
 
 @on_each_loop
+async def test_time_is_waited_for_that_matters_only_since_the_waiting_began() -> None:
+    async with Broker() as broker, anyio.create_task_group() as tasks:
+        broker.declare_queue("q", arguments={"x-message-ttl": 20})
+        tasks.start_soon(soon, lambda: broker.publish("", "q", "mortal"))
+        (record,) = await broker.wait_for(lambda broker: broker.expired("q"))
+        assert record.message.text == "mortal"
+
+
+@on_each_loop
+async def test_what_is_so_only_on_the_way_is_seen_when_time_is_turned() -> None:
+    async with Broker(virtual_time=True) as broker, anyio.create_task_group() as tasks:
+        broker.declare_queue("second", arguments={"x-message-ttl": 500})
+        dead_letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "second"}
+        broker.declare_queue("first", arguments={"x-message-ttl": 1000, **dead_letters})
+        broker.publish("", "first")
+
+        async def pass_time() -> None:
+            await anyio.wait_all_tasks_blocked()
+            await broker.advance(seconds=2)
+
+        tasks.start_soon(pass_time)
+        assert (await broker.wait_for_queue("second", ready=1)).ready == 1
+        await broker.wait_for(lambda broker: broker.expired("second"))
+
+
+@on_each_loop
 async def test_a_client_that_comes_and_one_that_goes_are_seen() -> None:
     async with Broker() as broker:
         async with connected(broker.port):
