@@ -109,9 +109,10 @@ def test_a_unix_socket_that_a_killed_broker_left_is_replaced(tmp_path: Path) -> 
 # A data directory -----------------------------------------------------------------------------------------------------
 
 
-def test_what_is_durable_outlives_a_kill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_is_durable_outlives_a_kill(loop: str, tmp_path: Path) -> None:
     for found in (0, 1):
-        with broker_process("--data-dir", str(tmp_path)) as broker, Client.to(broker) as client:
+        with broker_process("--data-dir", str(tmp_path), "--loop", loop) as broker, Client.to(broker) as client:
             assert publish_durably(client) == found
             broker.process.kill()
 
