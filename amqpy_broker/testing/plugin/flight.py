@@ -14,6 +14,7 @@ from amqpy_broker.testing.conversation.frames import Direction
 from amqpy_broker.testing.conversation.show import show
 from amqpy_broker.testing.kit import Kit
 from amqpy_broker.testing.link import Link
+from amqpy_broker.testing.strict.finding import Finding
 
 # As much as somebody reads to see what went wrong.
 LINES_SHOWN: Final = 40
@@ -40,6 +41,9 @@ class BrokerLog:
     ) -> None:
         self.broker = broker
         self.place = place
+        # A broker that could not start has no inside any more.
+        self.core = broker.inside().core
+        self.strict = broker.inside().strict
         self._numbers = numbers
         self._record = record
         self._ears: list[LogEar] = []
@@ -50,12 +54,14 @@ class BrokerLog:
 
     def begin(self) -> None:
         """Learn that a test begins: what was before is nobody's business."""
+        if self.strict is not None:
+            self.broker.run_in_broker(self.strict.forget)
         self._ended.clear()
-        self._since_s = self.broker.inside().core.clock.unix_s()
+        self._since_s = self.core.clock.unix_s()
 
     def stopping(self) -> None:
         """Remember what there is, as long as it is there."""
-        self._last_queues = queue_lines(self.broker.inside().core)
+        self._last_queues = queue_lines(self.core)
 
     def connected(self, link: Link) -> LogEar:
         """Make the ear for a connection."""
@@ -76,6 +82,10 @@ class BrokerLog:
             assert self._record is not None
             self._record(conversation, event)
 
+    def findings(self) -> list[Finding]:
+        """Return what strict mode has found."""
+        return [] if self.strict is None else self.broker.run_in_broker(self.strict.list_findings)
+
     # --- for people -------------------------------------------------------------------------------------------------
 
     def frames(self) -> list[str]:
@@ -86,7 +96,7 @@ class BrokerLog:
         """Return how the queues are, a line each."""
         if self._last_queues is not None:
             return self._last_queues
-        return self.broker.run_in_broker(lambda: queue_lines(self.broker.inside().core))
+        return self.broker.run_in_broker(lambda: queue_lines(self.core))
 
     def _frames(self) -> list[str]:
         events = sorted(self._events(), key=lambda event: event.time_s)

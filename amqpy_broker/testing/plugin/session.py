@@ -69,8 +69,6 @@ class Session:
         self._made.clear()
         for log in self._logs.values():
             log.begin()
-            if log.broker.inside().strict is not None:
-                log.broker.clear_findings()
         if self._recordings is not None:
             self._recordings.begin(test)
 
@@ -112,7 +110,7 @@ class Session:
 
     def _name(self, log: BrokerLog) -> str:
         if log.broker in self.shared:
-            return f"shared broker, RabbitMQ {log.broker.inside().core.profile.name}"
+            return f"shared broker, RabbitMQ {log.core.profile.name}"
         if log.broker in self._made:
             return f"broker {[*self._made].index(log.broker) + 1} of amqp_broker_factory"
         return f"broker started at {log.place}"
@@ -127,9 +125,10 @@ class Session:
         verdict = Verdict()
         for log in (*self._stopped, *self._logs.values()):
             level = self._level(log.broker, options)
-            if level is not None and log.broker.inside().strict is not None:
-                _let_rest(log.broker)
-                verdict.add([finding for finding in log.broker.findings if finding.rule not in ignore], level)
+            if level is not None and log.strict is not None:
+                if log.broker in self._logs:
+                    _let_rest(log.broker)
+                verdict.add([finding for finding in log.findings() if finding.rule not in ignore], level)
         return verdict
 
     def _level(self, broker: Kit, options: Options) -> str | None:

@@ -40,7 +40,7 @@ class Findings(InBroker):
 
     @in_broker
     def _list_findings(self) -> list[Finding]:
-        return self._judge().findings
+        return self._judge().list_findings()
 
     def _judge(self) -> Strict:
         strict = self.inside().strict

@@ -90,9 +90,8 @@ class Strict:
         # By what makes them the same.
         self._findings: dict[tuple[str, str, int, str], Finding] = {}
 
-    @property
-    def findings(self) -> list[Finding]:
-        """What was found, in order."""
+    def list_findings(self) -> list[Finding]:
+        """Return what was found, in order."""
         return list(self._findings.values())
 
     def forget(self) -> None:
@@ -108,8 +107,8 @@ class Strict:
             FindingsError: something was found, and the level is ERROR.
         """
         if self._findings and self.level is Level.ERROR:
-            raise FindingsError(tell(self.findings))
-        for finding in self.findings:
+            raise FindingsError(tell(self.list_findings()))
+        for finding in self.list_findings():
             warnings.warn(StrictWarning(str(finding)), stacklevel=3)
 
     # --- what is heard ----------------------------------------------------------------------------------------------

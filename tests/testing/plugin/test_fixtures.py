@@ -177,6 +177,24 @@ def test_stopped():
     result.stdout.re_match_lines([r".*LeakedBroker: a broker was started at .*test_it.py:21 and never stopped"])
 
 
+def test_a_broker_that_could_not_start_troubles_nobody(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+from amqpy_broker.testing import BrokerThread
+
+def test_taken(amqp_broker):
+    with pytest.raises(OSError):
+        BrokerThread(port=amqp_broker.port, strict="error").start()
+
+def test_after(amqp_url):
+    publish(amqp_url)
+""",
+        "--amqp-report",
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_a_fixture_that_a_test_asks_for_in_its_code_leaks_nothing(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
