@@ -185,8 +185,10 @@ class Server:
         """Serve one client; nothing that happens here may reach another."""
         assert self._deadlines is not None
         assert self._all_gone is not None
-        if len(self._sessions) >= CONNECTIONS_MAX:
-            logger.error("connection refused: node connection limit (%d) is reached", CONNECTIONS_MAX)
+        # Those that are not open yet are too many only here: they hold little, and not for long.
+        limit = self._core.limits.connection_max
+        if limit is not None and len(self._sessions) >= max(limit, CONNECTIONS_MAX):
+            logger.error("connection refused: node connection limit (%d) is reached", limit)
             await stream.aclose()
             return
         session = ClientSession(self._core, stream, self._deadlines, self._make_connection, self._credit)
