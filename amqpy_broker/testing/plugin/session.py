@@ -85,7 +85,7 @@ class Session:
     def end(self) -> list[str]:
         """Learn that all tests are done: stop everything; return where brokers were started that nobody stopped."""
         self.shared.stop()
-        leaks = [_stop_leak(running) for running in RUNNING]
+        leaks = [_stop_leak(running) for running in RUNNING if running.broker in self._logs]
         if self._recordings is not None:
             self._recordings.end()
         return leaks
