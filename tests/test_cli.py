@@ -156,17 +156,23 @@ def test_a_directory_in_use_is_one_line(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_damaged_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     with broker_process("--data-dir", str(tmp_path)) as broker:
+        with Client.to(broker) as client:
+            publish_durably(client)
         broker.signal(signal.SIGTERM)
         broker.end()
-    (tmp_path / "journal.db").write_bytes(b"what is this?" * 1000)
+    journal = tmp_path / "journal.db"
+    octets = journal.read_bytes()
+    assert b"kept" in octets
+    journal.write_bytes(octets.replace(b"kept", b"lost"))
 
     refused = run_broker("--port", "0", "--data-dir", str(tmp_path))
 
     assert (refused.returncode, refused.stdout) == (1, "")
     assert last_line(refused.stderr).startswith("amqpy-broker: ")
     assert "--recover" in last_line(refused.stderr)
-    with broker_process("--data-dir", str(tmp_path), "--recover") as broker:
-        assert broker.ready_line
+    with broker_process("--data-dir", str(tmp_path), "--recover") as broker, Client.to(broker) as client:
+        # The queue is there, and the message is set aside.
+        assert publish_durably(client) == 0
 
 
 def test_a_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
