@@ -43,6 +43,8 @@ class Space:
         # Pieces that may be thin, by the number of batches there were when something happened to them last.
         self._thin: dict[int, int] = {}
         self._batches = 0
+        # Whether the log was copied and is still there: the next commit begins it anew, if there is one.
+        self._copied = False
 
     def note(self, touched: list[Tally]) -> None:
         """Learn what a batch ticked off."""
@@ -69,7 +71,7 @@ class Space:
             return True
         if (idle or self._batches % _ASK_EVERY_BATCHES == 0) and self._shrink(idle=idle):
             return True
-        if idle and self._writer.log_bytes > _LOG_BYTES_IDLE:
+        if idle and (self._copied or self._writer.log_bytes > _LOG_BYTES_IDLE):
             self.copy_log_back(cut=True)
         return False
 
@@ -77,6 +79,7 @@ class Space:
         """Copy the log into the file; cut it to nothing if nobody minds the wait."""
         self._connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if cut else 'PASSIVE'})").fetchall()
         self._writer.log_bytes = 0
+        self._copied = not cut
 
     def _ripe(self, *, idle: bool) -> list[int]:
         """Choose thin pieces to which nothing happens any more. The oldest come first."""
