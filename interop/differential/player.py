@@ -47,9 +47,13 @@ class Player:
         with ThreadPoolExecutor(workers_count) as pool:
             return dict(zip((scenario.name for scenario in scenarios), pool.map(self.play, scenarios), strict=True))
 
+    def stage(self, name: str) -> Stage:
+        """Make a stage for a scenario of this name."""
+        return Stage(name, self.address, self._delete, self._pace)
+
     def play(self, scenario: Scenario) -> list[str]:
         """Play one scenario from a clean state and leave a clean state."""
-        stage = Stage(scenario.name, self.address, self._delete, self._pace)
+        stage = self.stage(scenario.name)
         try:
             scenario.play(stage)
             stage.finish()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
+from urllib.parse import urlsplit
 
 from interop.peers.peer import Peer, PeerFailedError, stop, tail
 
@@ -33,19 +34,36 @@ def amqpy(
     """
     with tempfile.TemporaryDirectory(prefix="amqpy-peer-") as folder:
         log = Path(folder, "broker.log")
-        command = [python, *program, "--port", str(port), "--profile", profile, *arguments]
-        with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, env=_environment()
-            )
+
+        def start(on_port: int) -> subprocess.Popen[bytes]:
+            command = [python, *program, "--port", str(on_port), "--profile", profile, *arguments]
+            with log.open("ab") as stderr:
+                return subprocess.Popen(
+                    command, stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, env=_environment()
+                )
+
+        def restart(kill: bool) -> None:
+            nonlocal process
+            if kill:
+                process.kill()
+            _end(process)
+            process = start(urlsplit(url).port or port)
+            _ready_url(process, log)
+
+        process = start(port)
         try:
-            yield Peer(f"amqpy-broker (profile {profile})", _ready_url(process, log), process.pid, log)
+            url = _ready_url(process, log)
+            yield Peer(f"amqpy-broker (profile {profile})", url, process.pid, log, restart)
         except PeerFailedError as error:
             raise PeerFailedError(f"{error}\n{tail(log)}") from error
         finally:
-            stop(process)
-            if process.stdout:
-                process.stdout.close()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    stop(process)
+    if process.stdout:
+        process.stdout.close()
 
 
 def _environment() -> dict[str, str]:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +22,9 @@ class Peer:
     url: str
     pid: int
     log: Path | None = None
+    # Starts it again on the same port with the same data, after it stopped or, if told so, was killed. `pid` is the
+    # first one's.
+    restart: Callable[[bool], None] | None = None
 
     @property
     def host(self) -> str:

@@ -43,10 +43,20 @@ def rabbitmq(version: str = "3.10", *, port: int = 0, plugins: Sequence[str] = (
         (folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
         (folder / "rabbitmq.conf").write_text(config)
         log = folder / "console.log"
-        process = _start(root, ["/" + debian.SERVER_SCRIPT], environment, log)
+        command = ["/" + debian.SERVER_SCRIPT]
+        process = _start(root, command, environment, log)
+
+        def restart(kill: bool) -> None:
+            nonlocal process
+            if kill:
+                process.kill()
+            stop(process)
+            process = _start(root, command, environment, log)
+            await_amqp(port, process, timeout_s=START_TIMEOUT_S, log=log)
+
         try:
             await_amqp(port, process, timeout_s=START_TIMEOUT_S, log=log)
-            yield Peer(f"RabbitMQ {version}", f"amqp://guest:guest@127.0.0.1:{port}/", process.pid, log)
+            yield Peer(f"RabbitMQ {version}", f"amqp://guest:guest@127.0.0.1:{port}/", process.pid, log, restart)
         finally:
             stop(process)
 
