@@ -275,19 +275,21 @@ def test_damage_of_the_file_is_noticed_or_does_no_harm(seeds: range, ground: Pat
 
 
 @seeds
-def test_damage_of_the_log_costs_no_more_than_its_last_batch_unnoticed(seeds: range, ground: Path) -> None:
+def test_damage_of_the_log_costs_no_more_than_its_last_two_batches_unnoticed(seeds: range, ground: Path) -> None:
     def scenario(random: Random, directory: Path) -> None:
         damage = Damage(random, directory)
         if not damage.files.log:
             return
         for _ in range(DAMAGES_A_JOURNAL):
-            log = flipped(random, damage.files.log, random.choice((1, 1, 5)))
+            # In one place: more could make several commits look like the torn end of one. One octet can do that to two
+            # only if it is the sign that ends the first.
+            log = flipped(random, damage.files.log, 1)
             damage.put(Files(damage.files.database, log))
             try:
                 found = damage.open()
             except JournalFailed:
                 assert damage.goes_on_without_inventing_anything()
             else:
-                assert found in [state.reopened() for state in damage.states[-2:]], "the damage was not noticed"
+                assert found in [state.reopened() for state in damage.states[-3:]], "the damage was not noticed"
 
     play(seeds[:12], ground, scenario)
