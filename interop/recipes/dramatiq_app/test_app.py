@@ -17,12 +17,10 @@ class FakeMailServer:
     def __init__(self) -> None:
         self.failures_left = 0
         self.sent: list[str] = []
-        self.tries = 0
         self.open = threading.Event()
         self.open.set()
 
     def send(self, address: str, text: str) -> None:
-        self.tries += 1
         assert self.open.wait(timeout=30)
         if self.failures_left:
             self.failures_left -= 1

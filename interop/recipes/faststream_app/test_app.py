@@ -83,7 +83,7 @@ async def test_an_order_that_cannot_be_read_does_not_stop_the_others(broker: Bro
 
 
 async def test_the_connection_breaks_before_the_acknowledgement(broker: Broker, shop: FlakyShop) -> None:
-    with broker.faults.drop_connection(method="basic.ack", times=1):
+    with broker.faults.drop_connection(method="basic.ack", sent_by="client", times=1):
         broker.publish("", "orders", EGGS)
         await broker.wait_for(lambda broker: broker.acked("orders"))
     # Delivered twice: the shop had better know its orders.
