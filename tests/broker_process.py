@@ -22,8 +22,9 @@ PATIENCE_S: Final = 30
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's variables without those that would configure the broker."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AMQPY_")}
+    """This process's variables without those that would configure the broker, or have Python compile it every time."""
+    unwanted = ("AMQPY_", "PYTHONDONTWRITEBYTECODE")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     return {**inherited, **(extra or {})}
 
 
