@@ -1,18 +1,16 @@
 """One connection: bytes in, bytes out, deadlines. It never raises, whatever a peer sends.
 
-`receive` splits frames and acts on them; `data_to_send` hands out what there is to say; `next_deadline_s` and
+`receive` acts on frames; `data_to_send` hands out what there is to say; `next_deadline_s` and
 `handle_deadline` are for the clock. Every mistake of the peer ends in the right close frame or a closed socket.
 
-Publishes that repeat, and acknowledgements, take a short way through `_receive_frames`; everything else is decoded and
-goes to `methods`. docs/internals/performance.md tells what each step costs.
+What it is built on stands in `frame_loop.py`, the frames of open channels, and in `channel_table.py`, the channels
+themselves. Here is its life: the handshake, heartbeats, alarms, and the end.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from enum import Enum
-from struct import Struct
 from typing import Final
 
 from pamqp import commands
@@ -20,80 +18,44 @@ from pamqp import commands
 from amqpy_broker.core.access import Actor
 from amqpy_broker.core.arguments import arguments
 from amqpy_broker.core.broker import BrokerCore
-from amqpy_broker.core.erlang_terms import Atom
 from amqpy_broker.core.errors import (
     AmqpError,
     ChannelError,
-    CommandInvalid,
     ConnectionForced,
     InternalError,
     LoginRefused,
-    NotAllowed,
-    PreconditionFailed,
-    Scope,
-    UnexpectedFrame,
 )
 from amqpy_broker.core.limits import (
     CLOSING_TIMEOUT_S,
     HANDSHAKE_TIMEOUT_S,
     LINGER_TIMEOUT_S,
-    MEMO_KEY_MAX_BYTES,
-    PUBLISH_MEMO_MAX,
     SILENT_CLOSE_DELAY_S,
 )
-from amqpy_broker.core.queues.base import Consumer
 from amqpy_broker.protocols.amqp091 import announcements
-from amqpy_broker.protocols.amqp091.channel import Channel, Session
-from amqpy_broker.protocols.amqp091.closing import ClosingChannel
+from amqpy_broker.protocols.amqp091.channel import Session
+from amqpy_broker.protocols.amqp091.channel_table import ChannelTable
 from amqpy_broker.protocols.amqp091.codec import Undecodable, decode_method, method_frame, method_index
-from amqpy_broker.protocols.amqp091.content import ContentHeader, FramedMessage
-from amqpy_broker.protocols.amqp091.deliveries import Deliveries
 from amqpy_broker.protocols.amqp091.frames import (
-    BODY,
     ENVELOPE_SIZE,
-    FRAME_END,
-    FRAME_HEAD,
-    HEAD_SIZE,
-    HEADER,
     HEARTBEAT,
     HEARTBEAT_FRAME,
     METHOD,
+    UNKNOWN_FRAME,
     LostSync,
     bad_frame,
     is_complete,
-    lost_sync,
     unexpected_frame,
 )
 from amqpy_broker.protocols.amqp091.handshake import Handshake, Negotiated, SilentClose, Step
 from amqpy_broker.protocols.amqp091.heartbeats import Heartbeats
-from amqpy_broker.protocols.amqp091.input import Input
-from amqpy_broker.protocols.amqp091.methods import HANDLERS, basic
 from amqpy_broker.protocols.amqp091.output import Output
-from amqpy_broker.protocols.amqp091.promises import Promises
-from amqpy_broker.protocols.amqp091.publishes import Publish
-from amqpy_broker.protocols.amqp091.repeats import Repeat
-from amqpy_broker.protocols.amqp091.replies import channel_close, connection_close
-from amqpy_broker.protocols.amqp091.timeouts import ConsumerTimeouts, Marks
+from amqpy_broker.protocols.amqp091.replies import connection_close
 
 logger = logging.getLogger(__name__)
 
 _HEADER_SIZE: Final = 8
-_PUBLISH: Final = commands.Basic.Publish.index
-_ACK_INDEX: Final = commands.Basic.Ack.index
-_ACK_START: Final = _ACK_INDEX.to_bytes(4, "big")
-# basic.ack, after its class and method: delivery tag, multiple; and the end of its frame.
-_ACK: Final = Struct(">QBB")
-_ACK_SIZE: Final = 13
-_ACK_FRAME_SIZE: Final = _ACK_SIZE + ENVELOPE_SIZE
-_ACK_TAG_AT: Final = HEAD_SIZE + len(_ACK_START)
-_LARGE_FRAME_BYTES: Final = 8192
-_UNKNOWN_FRAME: Final = Atom("unknown_frame")
 _NEVER: Final = float("inf")
-_CHANNEL_OPEN: Final = commands.Channel.Open.index
-_CHANNEL_CLOSE: Final = commands.Channel.Close.index
 _SAID_IN_THE_DARK: Final = (ConnectionForced, LoginRefused)
-_unpack_head: Final = FRAME_HEAD.unpack_from
-_unpack_ack: Final = _ACK.unpack_from
 
 
 class State(Enum):
@@ -111,7 +73,7 @@ class State(Enum):
     CLOSED = "is closed"
 
 
-class Connection:
+class Connection(ChannelTable):
     """The protocol of one connection.
 
     `wake` is called whenever there is something to send where there was nothing. `name` is for the log.
@@ -120,36 +82,17 @@ class Connection:
     def __init__(
         self, broker: BrokerCore, output: Output, *, name: str = "connection", peer_is_local: bool = True
     ) -> None:
-        self._broker = broker
+        super().__init__(broker, output, name)
         self._clock = broker.clock
-        self.name = name
-        self.output = output
         self._handshake = Handshake(broker, output, peer_is_local=peer_is_local)
         self._handshake.on_login = self._logged_in
         self._mechanism = ""
         self.state = State.HEADER
-        self._session: Session | None = None
-        self._channels: dict[int, Channel] = {}
-        # Channels that we closed, and whose close-ok is still to come.
-        self._closing_channels: dict[int, ClosingChannel] = {}
-        self._publish_memo: dict[bytes, Publish] = {}
-        # The last publish and header that were looked up, and what they became when they came twice.
-        self._last_publish: Publish | None = None
-        self._last_header: ContentHeader | None = None
-        self._repeat: Repeat | None = None
-        self._input = Input()
-        self._promises = None if broker.journal is None else Promises(broker.journal)
-        self._timeouts = ConsumerTimeouts(self, broker.timers, broker.consumer_timeout_ms)
-        # Frames of the handshake are small; it ends with what was negotiated.
-        # RabbitMQ lets a payload be as large as a frame may be, and so takes frames that are 8 octets too large.
-        self._frame_size_max = broker.profile.frame_size_min
         self._heartbeats = Heartbeats(0, 0.0)
         self._close_at_s = self._clock.monotonic_s() + HANDSHAKE_TIMEOUT_S
         self._blocked = False
         # Whether the peer has published, since the last alarm was raised.
         self._published = False
-        # Whether there is more to act on, by `resume`, once what there is to say has been sent.
-        self.paused = False
 
     # --- the contract with the server -------------------------------------------------------------------------------
 
@@ -293,154 +236,6 @@ class Connection:
             at = self._receive_repeats(self._repeat, buffer, at, len(buffer))
         return self._receive_frames(buffer, at)
 
-    def _receive_frames(self, buffer: bytes, at: int) -> int:  # noqa: PLR0912, PLR0915 - the hot path, unrolled
-        end = len(buffer)
-        memo = self._publish_memo
-        channels = self._channels
-        size_max = self._frame_size_max
-        while end - at >= HEAD_SIZE:
-            frame_type, number, size = _unpack_head(buffer, at)
-            stop = at + HEAD_SIZE + size
-            if size > size_max:
-                raise lost_sync(frame_type, b"", (Atom("frame_too_large"), size, size_max - ENVELOPE_SIZE))
-            if stop >= end:
-                self._input.needed_size = stop + 1 - at
-                return at
-            if buffer[stop] != FRAME_END:
-                payload = buffer[at + HEAD_SIZE : stop]
-                raise lost_sync(frame_type, payload, (Atom("invalid_frame_end_marker"), buffer[stop]))
-            start, at = at, stop + 1
-            channel = channels.get(number)
-            if channel is None:
-                try:
-                    self._receive_elsewhere(frame_type, number, buffer[start + HEAD_SIZE : stop])
-                except AmqpError as refusal:
-                    self._fail(refusal, 0)
-                size_max = self._frame_size_max
-            elif frame_type != METHOD:
-                # A large frame is copied once, when its content is put together. It must be a large part of what was
-                # read, too: the view keeps all of that alive.
-                is_large = size >= _LARGE_FRAME_BYTES and size * 4 >= end
-                frame = memoryview(buffer)[start:at] if is_large else buffer[start:at]
-                self._receive_content(channel, frame_type, frame)
-            elif channel.publishing is not None:
-                self._fail(channel.expected_content(), _PUBLISH)
-            else:
-                try:
-                    if size == _ACK_SIZE and buffer.startswith(_ACK_START, start + HEAD_SIZE):
-                        at = self._receive_acks(channel, buffer, start, end)
-                        continue
-                    payload = buffer[start + HEAD_SIZE : stop]
-                    publish = memo.get(payload)
-                    if publish is None:
-                        index = method_index(payload)
-                        publish = self._receive_method(channel, index, payload)
-                        if publish is None:
-                            # One read may ask for a thousand times as much as it is: the rest of it must wait.
-                            if self.output.congested:
-                                self.paused, self._input.needed_size = True, 0
-                                return at
-                            continue
-                    index = _PUBLISH
-                    at, message = channel.take_content(publish, buffer, at, end)
-                    if message is not None:
-                        channel.publish(publish, message)
-                        if publish is self._last_publish and message.header is self._last_header:
-                            self._repeat = Repeat(channel, message, buffer[start:at])
-                            at = self._receive_repeats(self._repeat, buffer, at, end)
-                        else:
-                            self._last_publish, self._last_header = publish, message.header
-                except AmqpError as refusal:
-                    self._refuse(channel, refusal, index)
-        self._input.needed_size = HEAD_SIZE
-        return at
-
-    def _receive_acks(self, channel: Channel, buffer: bytes, at: int, end: int) -> int:
-        """Take an acknowledgement and those that follow it: they come in flocks."""
-        start = buffer[at : at + _ACK_TAG_AT]
-        settle_one = channel.deliveries.settle_one
-        in_transaction = channel.transaction is not None
-        try:
-            while end - at >= _ACK_FRAME_SIZE and buffer.startswith(start, at):
-                tag, multiple, frame_end = _unpack_ack(buffer, at + _ACK_TAG_AT)
-                if frame_end != FRAME_END:
-                    break
-                at += _ACK_FRAME_SIZE
-                if in_transaction or multiple & 1:
-                    channel.settle(tag, multiple=bool(multiple & 1))
-                else:
-                    settle_one(tag)
-        except AmqpError as refusal:
-            self._refuse(channel, refusal, _ACK_INDEX)
-        return at
-
-    def _receive_repeats(self, repeat: Repeat, buffer: bytes, at: int, end: int) -> int:
-        """Take publishes that differ from the last one in nothing but the body, as long as there are any."""
-        prefix, content_at, size = repeat.prefix, repeat.content_at, repeat.size
-        channel, publish, header, number = repeat.channel, repeat.publish, repeat.header, repeat.channel.number
-        count = 0
-        try:
-            queues = channel.route_repeats(publish, header)
-            if queues is None:
-                return at
-            while buffer.startswith(prefix, at):
-                stop = at + size
-                if stop > end or buffer[stop - 1] != FRAME_END:
-                    break
-                message = FramedMessage(publish, header, buffer[at + content_at : stop], number)
-                at = stop
-                count += 1
-                for queue in queues:
-                    queue.enqueue_lasting(message)
-        except AmqpError:
-            # No longer allowed: the slow path tells why.
-            return at
-        channel.count_publishes(count)
-        return at
-
-    def _receive_method(self, channel: Channel, index: int, payload: bytes) -> Publish | None:
-        """Act on a method on an open channel; return a publish, whose content is still to come."""
-        if not is_complete(METHOD, payload):
-            raise bad_frame(METHOD, payload, _UNKNOWN_FRAME)
-        if index == _CHANNEL_CLOSE:
-            self._close_channel(channel)
-            return None
-        if index == _CHANNEL_OPEN:
-            decode_method(payload)
-            raise ChannelError("second 'channel.open' seen")
-        method = decode_method(payload)
-        if index == _PUBLISH:
-            self._note_publish()
-            return self._remember(payload, basic.publish(channel, method))
-        handler = HANDLERS.get(index)
-        if handler is None:
-            raise CommandInvalid("unimplemented method")
-        handler(channel, method)
-        return None
-
-    def _remember(self, payload: bytes, publish: Publish) -> Publish:
-        if len(payload) <= MEMO_KEY_MAX_BYTES:
-            if len(self._publish_memo) >= PUBLISH_MEMO_MAX:
-                self._publish_memo.clear()
-            self._publish_memo[payload] = publish
-        return publish
-
-    def _receive_content(self, channel: Channel, frame_type: int, frame: bytes | memoryview) -> None:
-        """Take a frame that is no method on an open channel."""
-        index = _PUBLISH if channel.publishing is not None else 0
-        try:
-            if frame_type == BODY:
-                channel.receive_body(len(frame) - ENVELOPE_SIZE, frame)
-                return
-            payload = bytes(frame[HEAD_SIZE:-1])
-            if not is_complete(frame_type, payload):
-                raise bad_frame(frame_type, payload, _UNKNOWN_FRAME)
-            if frame_type != HEADER:
-                raise unexpected_frame(frame_type, payload)
-            channel.receive_header(payload, bytes(frame))
-        except AmqpError as refusal:
-            self._refuse(channel, refusal, index)
-
     def _receive_elsewhere(self, frame_type: int, number: int, payload: bytes) -> None:
         """Take a frame on channel 0, or on a channel that is not open."""
         if (frame_type == HEARTBEAT and number == 0 and not payload) or self.state is State.CLOSED:
@@ -450,7 +245,7 @@ class Connection:
         elif number in self._closing_channels:
             self._receive_on_closing_channel(frame_type, number, payload)
         elif not is_complete(frame_type, payload):
-            raise bad_frame(frame_type, payload, _UNKNOWN_FRAME)
+            raise bad_frame(frame_type, payload, UNKNOWN_FRAME)
         elif frame_type == HEARTBEAT:
             raise unexpected_frame(frame_type, payload)
         elif number == 0:
@@ -504,12 +299,6 @@ class Connection:
         self.state = State.RUNNING
         logger.info("%s: user '%s' opened vhost '%s'", self.name, user.name, vhost.name)
 
-    def _remove_consumers(self, channel: Channel) -> None:
-        if self._broker.events.wanted:
-            for consumer in channel.deliveries.consumers.values():
-                announcements.tell_consumer_deleted(self._broker.events, channel, consumer)
-        channel.remove_consumers()
-
     # --- events -----------------------------------------------------------------------------------------------------
 
     def _logged_in(self, mechanism: str, user: str, error: str) -> None:
@@ -556,106 +345,6 @@ class Connection:
             self._end()
         elif index == commands.Connection.Close.index:
             self.output.write(method_frame(0, commands.Connection.CloseOk))
-
-    # --- channels ---------------------------------------------------------------------------------------------------
-
-    def _open_channel(self, frame_type: int, number: int, payload: bytes) -> None:
-        session = self._session
-        assert session is not None
-        channel_max = self._handshake.negotiated.channel_max
-        if len(self._channels) + len(self._closing_channels) >= channel_max:
-            count = len(self._channels) + len(self._closing_channels)
-            raise NotAllowed(
-                f"number of channels opened ({count}) has reached the negotiated channel_max ({channel_max})"
-            )
-        if frame_type != METHOD:
-            raise UnexpectedFrame("expected method frame, got non method frame instead")
-        session.broker.limits.check_channels(session.broker.channels_count)
-        index = method_index(payload)
-        decode_method(payload)
-        if index != _CHANNEL_OPEN:
-            self._fail(ChannelError("expected 'channel.open'"), index)
-            return
-        channel = self._channels[number] = Channel(number, session)
-        channel.reply(commands.Channel.OpenOk, "")
-        if self._broker.events.wanted:
-            announcements.tell_channel_created(self._broker.events, channel)
-
-    def _close_channel(self, channel: Channel) -> None:
-        """Close a channel because its client asks for it."""
-        self._drop_channel(channel)
-        channel.reply(commands.Channel.CloseOk)
-
-    def _refuse(self, channel: Channel, refusal: AmqpError, index: int) -> None:
-        """Close a channel, or the connection, because of a mistake."""
-        if refusal.scope is Scope.CONNECTION:
-            self._fail(refusal, index)
-            return
-        logger.warning("%s: channel %d closed: %s", self.name, channel.number, refusal.reply_text)
-        self._closing_channels[channel.number] = channel.closing()
-        self._drop_channel(channel)
-        self.output.write(channel_close(channel.number, refusal, index))
-
-    def _drop_channel(self, channel: Channel) -> None:
-        del self._channels[channel.number]
-        self._repeat = self._last_publish = None
-        self._send_last_confirms(channel)
-        self._remove_consumers(channel)
-        channel.release()
-        if self._broker.events.wanted:
-            announcements.tell_channel_closed(self._broker.events, channel)
-
-    def _receive_on_closing_channel(self, frame_type: int, number: int, payload: bytes) -> None:
-        if not is_complete(frame_type, payload):
-            raise bad_frame(frame_type, payload, _UNKNOWN_FRAME)
-        channel = self._closing_channels[number]
-        try:
-            if channel.receive(frame_type, payload):
-                self.output.write(method_frame(number, commands.Channel.CloseOk))
-        except ChannelError as refusal:
-            self._fail(refusal, _CHANNEL_OPEN)
-        if channel.closed:
-            self._closing_channels.pop(number, None)
-
-    def deliveries_of_channels(self) -> Iterable[tuple[Deliveries, Marks]]:
-        """List what the open channels have handed out."""
-        return [(channel.deliveries, channel.marks) for channel in self._channels.values()]
-
-    def delivery_timed_out(self, deliveries: Deliveries, consumer: Consumer, timeout_ms: int) -> None:
-        """End a consumer that has not acknowledged in time, or its channel."""
-        channel = self._channels.get(deliveries.channel)
-        if channel is None:
-            return
-        if self._broker.profile.consumer_timeout_is_for_quorum_queues:
-            if consumer.queue.type != "quorum":
-                return
-            if deliveries.notifies_cancel:
-                logger.warning("%s: consumer '%s' cancelled: acknowledged too late", self.name, consumer.tag)
-                deliveries.cancel(consumer)
-                return
-        self._refuse(
-            channel,
-            PreconditionFailed(
-                f"delivery acknowledgement on channel {channel.number} timed out. Timeout value used: {timeout_ms} ms."
-                " This timeout value can be configured, see consumers doc guide to learn more"
-            ),
-            0,
-        )
-
-    def _send_confirms(self) -> None:
-        session = self._session
-        if session is None or not session.confirming:
-            return
-        if self._promises is not None:
-            self._promises.end_read(session.confirming)
-        else:
-            for channel in session.confirming:
-                channel.send_confirms()
-        session.confirming.clear()
-
-    def _send_last_confirms(self, channel: Channel) -> None:
-        if self._promises is None or self._promises.may_confirm(channel):
-            channel.send_confirms()
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -717,18 +406,7 @@ class Connection:
         if session is None:
             return
         session.vhost.connections_count -= 1
-        self._timeouts.stop()
-        channels = tuple(self._channels.values())
-        self._channels.clear()
-        self._repeat = None
-        self._closing_channels.clear()
-        for channel in channels:
-            self._send_last_confirms(channel)
-            self._remove_consumers(channel)
-        for channel in channels:
-            channel.release()
-            if self._broker.events.wanted:
-                announcements.tell_channel_closed(self._broker.events, channel)
+        self._release_channels()
         for consumer in session.vhost.drop_exclusive_queues(self):
             consumer.cancelled()
         self._tell_closed()

@@ -6,7 +6,7 @@ type:8 channel:16 size:32 payload end:8 (0xCE)
 from struct import Struct
 from typing import Final
 
-from amqpy_broker.core.erlang_terms import Term, format_p, format_p_at
+from amqpy_broker.core.erlang_terms import Atom, Term, format_p, format_p_at
 from amqpy_broker.core.errors import FrameError, UnexpectedFrame
 
 METHOD: Final = 1
@@ -27,6 +27,8 @@ ENVELOPE_SIZE: Final = 8
 FRAME_HEAD: Final = Struct(">BHI")
 HEARTBEAT_FRAME: Final = FRAME_HEAD.pack(HEARTBEAT, 0, 0) + END_OCTET
 
+# What RabbitMQ finds wrong with a frame of no type that it knows.
+UNKNOWN_FRAME: Final = Atom("unknown_frame")
 # How much of a payload RabbitMQ shows in its texts.
 _SHOWN_OCTETS: Final = 16
 
