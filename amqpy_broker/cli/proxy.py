@@ -11,7 +11,7 @@ import click
 from amqpy_broker.cli.group import fail
 from amqpy_broker.cli.running import run_loop, serve
 from amqpy_broker.cli.telling import Lines, recorder_for, stop_serving, teller
-from amqpy_broker.testing.proxy import Proxy
+from amqpy_broker.testing.proxy.proxy import Proxy
 from amqpy_broker.version import VERSION
 
 PUBLIC_LOGIN: Final = "guest:guest@"

@@ -15,7 +15,7 @@ from amqpy_broker.cli.running import run_loop, serve, serve_command
 from amqpy_broker.cli.serve import DEFAULT_PORT, READY, make_broker
 from amqpy_broker.cli.telling import Lines, Tell, recorder_for, stop_serving, teller
 from amqpy_broker.testing.conversation.recording import RecordingError, RecordingReader
-from amqpy_broker.testing.wiretap import WiretappedBroker
+from amqpy_broker.testing.conversation.wiretap import WiretappedBroker
 
 RECORDING_SUFFIX: Final = ".jsonl"
 

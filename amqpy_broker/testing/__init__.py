@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from amqpy_broker.core.definitions import DefinitionsError
     from amqpy_broker.core.snapshot import Snapshot
+    from amqpy_broker.testing.arranging.definitions import DefinitionsWarning
     from amqpy_broker.testing.broker import Broker
-    from amqpy_broker.testing.definitions import DefinitionsWarning
     from amqpy_broker.testing.errors import Misuse, NoMessage, NoSuchThing, NotSeen, NotSettled, Unroutable
-    from amqpy_broker.testing.explanation import Explanation
     from amqpy_broker.testing.faults.errors import FaultNeverFired, UnusedFaultWarning
-    from amqpy_broker.testing.messages import Message, Properties
-    from amqpy_broker.testing.records import THE_TEST, Loss
-    from amqpy_broker.testing.running import LeakedBroker
+    from amqpy_broker.testing.history.records import THE_TEST, Loss
+    from amqpy_broker.testing.looking.explanation import Explanation
+    from amqpy_broker.testing.looking.messages import Message, Properties
+    from amqpy_broker.testing.running.register import LeakedBroker
     from amqpy_broker.testing.strict.finding import Finding, FindingsError, StrictWarning
     from amqpy_broker.testing.thread import BrokerThread
 
@@ -22,23 +22,23 @@ _MODULES = {
     "Broker": "testing.broker",
     "BrokerThread": "testing.thread",
     "DefinitionsError": "core.definitions",
-    "DefinitionsWarning": "testing.definitions",
-    "Explanation": "testing.explanation",
+    "DefinitionsWarning": "testing.arranging.definitions",
+    "Explanation": "testing.looking.explanation",
     "FaultNeverFired": "testing.faults.errors",
     "Finding": "testing.strict.finding",
     "FindingsError": "testing.strict.finding",
-    "LeakedBroker": "testing.running",
-    "Loss": "testing.records",
-    "Message": "testing.messages",
+    "LeakedBroker": "testing.running.register",
+    "Loss": "testing.history.records",
+    "Message": "testing.looking.messages",
     "Misuse": "testing.errors",
     "NoMessage": "testing.errors",
     "NoSuchThing": "testing.errors",
     "NotSeen": "testing.errors",
     "NotSettled": "testing.errors",
-    "Properties": "testing.messages",
+    "Properties": "testing.looking.messages",
     "Snapshot": "core.snapshot",
     "StrictWarning": "testing.strict.finding",
-    "THE_TEST": "testing.records",
+    "THE_TEST": "testing.history.records",
     "Unroutable": "testing.errors",
     "UnusedFaultWarning": "testing.faults.errors",
 }

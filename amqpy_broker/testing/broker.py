@@ -16,23 +16,23 @@ from amqpy_broker.core.vhost import VirtualHost
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.server.server import Server
-from amqpy_broker.testing.clock import Clock
-from amqpy_broker.testing.connection import LinkedConnection
+from amqpy_broker.testing.asserting.waits import Waits
 from amqpy_broker.testing.faults.desk import Desk
 from amqpy_broker.testing.faults.embedded import EmbeddedBroker
-from amqpy_broker.testing.history import History
+from amqpy_broker.testing.history.history import History
+from amqpy_broker.testing.history.witness import PublishListener, VhostWitness
 from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
-from amqpy_broker.testing.listening import Listener
-from amqpy_broker.testing.memory_stream import MemoryStream, memory_streams
-from amqpy_broker.testing.restart import RestartableBroker
-from amqpy_broker.testing.running import RUNNING, place_of_caller
-from amqpy_broker.testing.settling import Settling
+from amqpy_broker.testing.link.connection import LinkedConnection
+from amqpy_broker.testing.link.listening import Listener
+from amqpy_broker.testing.link.memory_stream import MemoryStream, memory_streams
+from amqpy_broker.testing.looking.viewing import client_name
+from amqpy_broker.testing.running.clock import Clock
+from amqpy_broker.testing.running.register import RUNNING, place_of_caller
+from amqpy_broker.testing.running.restart import RestartableBroker
+from amqpy_broker.testing.running.settling import Settling
 from amqpy_broker.testing.strict.strict import Strict, level_named
 from amqpy_broker.testing.vhost_kit import VhostKit
-from amqpy_broker.testing.viewing import client_name
-from amqpy_broker.testing.waits import Waits
-from amqpy_broker.testing.witness import PublishListener, VhostWitness
 
 T = TypeVar("T")
 

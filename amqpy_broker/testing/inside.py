@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.server.server import Server
-from amqpy_broker.testing.connection import LinkedConnection
 from amqpy_broker.testing.faults.desk import Desk
-from amqpy_broker.testing.history import History
-from amqpy_broker.testing.listening import Listener
-from amqpy_broker.testing.settling import Settling
+from amqpy_broker.testing.history.history import History
+from amqpy_broker.testing.history.witness import PublishListener
+from amqpy_broker.testing.link.connection import LinkedConnection
+from amqpy_broker.testing.link.listening import Listener
+from amqpy_broker.testing.running.settling import Settling
 from amqpy_broker.testing.strict.strict import Strict
-from amqpy_broker.testing.witness import PublishListener
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ Each part is a file of its own; `Kit` puts them together.
 
 from __future__ import annotations
 
-from amqpy_broker.testing.arrangement import Arrangement
-from amqpy_broker.testing.definitions import Definitions
-from amqpy_broker.testing.faulty import Faulty
-from amqpy_broker.testing.snapshots import Snapshots
+from amqpy_broker.testing.arranging.arrangement import Arrangement
+from amqpy_broker.testing.arranging.definitions import Definitions
+from amqpy_broker.testing.arranging.snapshots import Snapshots
+from amqpy_broker.testing.arranging.vhosts import Vhosts
+from amqpy_broker.testing.asserting.waits import Conditions
+from amqpy_broker.testing.faults.faulty import Faulty
 from amqpy_broker.testing.strict.findings import Findings
-from amqpy_broker.testing.vhosts import Vhosts
-from amqpy_broker.testing.waits import Conditions
 
 
 class Kit(Arrangement, Conditions, Definitions, Faulty, Findings, Snapshots, Vhosts):

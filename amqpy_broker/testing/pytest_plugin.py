@@ -22,7 +22,7 @@ from amqpy_broker.testing.plugin.options import (
     wants_report,
 )
 from amqpy_broker.testing.plugin.summary import Found, Summary
-from amqpy_broker.testing.running import RUNNING, RunningBroker
+from amqpy_broker.testing.running.register import RUNNING, RunningBroker
 
 if TYPE_CHECKING:
     from amqpy_broker.testing.plugin.session import Session

@@ -13,16 +13,16 @@ from typing import Any, Final, TypeVar
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from amqpy_broker.core.broker import BrokerCore
+from amqpy_broker.testing.asserting.waits import BlockingWaits
 from amqpy_broker.testing.broker import Broker
-from amqpy_broker.testing.clock import Clock
 from amqpy_broker.testing.errors import Misuse
 from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
-from amqpy_broker.testing.restart import How
-from amqpy_broker.testing.running import place_of_caller
-from amqpy_broker.testing.settling import Settling
+from amqpy_broker.testing.running.clock import Clock
+from amqpy_broker.testing.running.register import place_of_caller
+from amqpy_broker.testing.running.restart import How
+from amqpy_broker.testing.running.settling import Settling
 from amqpy_broker.testing.vhost_kit import BlockingVhostKit
-from amqpy_broker.testing.waits import BlockingWaits
 
 T = TypeVar("T")
 

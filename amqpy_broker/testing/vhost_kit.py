@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from amqpy_broker.testing.arrangement import Arrangement
-from amqpy_broker.testing.faulty import Faulty
+from amqpy_broker.testing.arranging.arrangement import Arrangement
+from amqpy_broker.testing.asserting.waits import BlockingWaits, Waits
+from amqpy_broker.testing.faults.faulty import Faulty
 from amqpy_broker.testing.in_broker import InBroker
 from amqpy_broker.testing.inside import Inside
-from amqpy_broker.testing.waits import BlockingWaits, Waits
 
 T = TypeVar("T")
 

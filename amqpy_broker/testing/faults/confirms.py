@@ -9,7 +9,7 @@ from amqpy_broker.testing.faults.fault import Fault
 from amqpy_broker.testing.faults.line import Line
 from amqpy_broker.testing.faults.seen import Seen
 from amqpy_broker.testing.faults.selection import Selection
-from amqpy_broker.testing.link import DROP, PASS, Verdict
+from amqpy_broker.testing.link.link import DROP, PASS, Verdict
 
 
 class _PublishFault(Fault):

@@ -11,7 +11,7 @@ from amqpy_broker.testing.faults.fault import ImmediateFault
 from amqpy_broker.testing.faults.line import Line
 from amqpy_broker.testing.faults.seen import Seen
 from amqpy_broker.testing.faults.selection import Selection
-from amqpy_broker.testing.link import PASS, Verdict
+from amqpy_broker.testing.link.link import PASS, Verdict
 
 
 class CancelConsumers(ImmediateFault):

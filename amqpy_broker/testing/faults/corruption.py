@@ -10,7 +10,7 @@ from amqpy_broker.testing.faults.fault import Fault
 from amqpy_broker.testing.faults.line import Line
 from amqpy_broker.testing.faults.seen import Seen
 from amqpy_broker.testing.faults.selection import Selection
-from amqpy_broker.testing.link import Verdict
+from amqpy_broker.testing.link.link import Verdict
 
 Damage: TypeAlias = Literal["frame-end", "bits"]
 

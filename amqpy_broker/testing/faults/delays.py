@@ -10,7 +10,7 @@ from amqpy_broker.testing.faults.fault import Fault
 from amqpy_broker.testing.faults.line import Line
 from amqpy_broker.testing.faults.seen import Seen
 from amqpy_broker.testing.faults.selection import Selection
-from amqpy_broker.testing.link import DROP, Direction, Hold, Link, Order, Verdict
+from amqpy_broker.testing.link.link import DROP, Direction, Hold, Link, Order, Verdict
 
 Seconds: TypeAlias = "float | tuple[float, float]"
 _NEVER: Final = float("inf")

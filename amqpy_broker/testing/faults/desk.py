@@ -16,7 +16,7 @@ from amqpy_broker.testing.faults.ends import End, Surroundings
 from amqpy_broker.testing.faults.errors import UnusedFaultWarning
 from amqpy_broker.testing.faults.fault import Fault, RunsInBroker
 from amqpy_broker.testing.faults.line import Line
-from amqpy_broker.testing.link import Link
+from amqpy_broker.testing.link.link import Link
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from amqpy_broker.testing.faults.fault import Fault, ImmediateFault
 from amqpy_broker.testing.faults.line import Line
 from amqpy_broker.testing.faults.seen import Seen
 from amqpy_broker.testing.faults.selection import Selection
-from amqpy_broker.testing.link import DROP, Direction, Verdict
+from amqpy_broker.testing.link.link import DROP, Direction, Verdict
 
 How: TypeAlias = Literal["close", "reset", "half-open"]
 

@@ -15,11 +15,11 @@ from amqpy_broker.protocols.amqp091.codec import method_frame
 from amqpy_broker.protocols.amqp091.connection import State
 from amqpy_broker.protocols.amqp091.deliveries import ChannelConsumer
 from amqpy_broker.server.server import Server
-from amqpy_broker.testing.connection import LinkedConnection
 from amqpy_broker.testing.faults.confirm_book import ConfirmBook
 from amqpy_broker.testing.faults.ends import End, Returns
 from amqpy_broker.testing.faults.knowledge import Knowledge, KnownChannel, KnownConsumer, connection_name
-from amqpy_broker.testing.link import Link
+from amqpy_broker.testing.link.connection import LinkedConnection
+from amqpy_broker.testing.link.link import Link
 
 
 class EmbeddedEnd:

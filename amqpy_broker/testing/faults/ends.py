@@ -8,7 +8,7 @@ from typing import Protocol
 from amqpy_broker.core.alarms import Resource
 from amqpy_broker.core.errors import AmqpError
 from amqpy_broker.testing.faults.knowledge import Knowledge
-from amqpy_broker.testing.link import Link
+from amqpy_broker.testing.link.link import Link
 
 
 class Returns(Protocol):

@@ -19,7 +19,7 @@ from amqpy_broker.testing.faults.errors import FaultNeverFired
 from amqpy_broker.testing.faults.line import Line
 from amqpy_broker.testing.faults.seen import Seen
 from amqpy_broker.testing.faults.selection import Selection
-from amqpy_broker.testing.link import PASS, Verdict
+from amqpy_broker.testing.link.link import PASS, Verdict
 
 logger = logging.getLogger(__name__)
 

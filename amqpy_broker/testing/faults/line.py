@@ -14,7 +14,7 @@ from amqpy_broker.testing.conversation.frames import Direction, FrameKind, WireF
 from amqpy_broker.testing.faults.confirm_book import ConfirmBook
 from amqpy_broker.testing.faults.ends import End
 from amqpy_broker.testing.faults.seen import Seen
-from amqpy_broker.testing.link import DROP, PASS, Hold, Link, Verdict
+from amqpy_broker.testing.link.link import DROP, PASS, Hold, Link, Verdict
 
 _CONFIRMS = frozenset(("basic.ack", "basic.nack"))
 _BODY_SIZE = slice(4, 12)

@@ -13,7 +13,7 @@ from amqpy_broker.testing.conversation.flight_recorder import FlightRecorder
 from amqpy_broker.testing.conversation.frames import Direction
 from amqpy_broker.testing.conversation.show import show
 from amqpy_broker.testing.kit import Kit
-from amqpy_broker.testing.link import Link
+from amqpy_broker.testing.link.link import Link
 from amqpy_broker.testing.strict.finding import Finding
 
 # As much as somebody reads to see what went wrong.

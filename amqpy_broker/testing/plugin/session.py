@@ -16,7 +16,7 @@ from amqpy_broker.testing.plugin.flight import BrokerLog
 from amqpy_broker.testing.plugin.options import REPORT, Options
 from amqpy_broker.testing.plugin.recordings import Recordings
 from amqpy_broker.testing.plugin.summary import Found
-from amqpy_broker.testing.running import RUNNING, LeakedBroker, RunningBroker
+from amqpy_broker.testing.running.register import RUNNING, LeakedBroker, RunningBroker
 from amqpy_broker.testing.strict.finding import Finding, StrictWarning, tell
 from amqpy_broker.testing.strict.strict import Level, check_rule_names
 from amqpy_broker.testing.thread import BrokerThread

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import quote
 
-from amqpy_broker.testing.clock import Clock
+from amqpy_broker.testing.running.clock import Clock
 from amqpy_broker.testing.strict.finding import Finding, assert_none
 from amqpy_broker.testing.thread import BrokerThread
 from amqpy_broker.testing.vhost_kit import BlockingVhostKit

@@ -29,8 +29,8 @@ from amqpy_broker.testing.conversation.events import Ended, Event, Heartbeat, Op
 from amqpy_broker.testing.conversation.frames import Direction
 from amqpy_broker.testing.conversation.show import what_is_said
 from amqpy_broker.testing.conversation.writing import FRAME_MAX_DEFAULT, check_can_be_said, write_said
+from amqpy_broker.testing.proxy.upstream import Upstream, parse_url
 from amqpy_broker.testing.replay.names import Names, same
-from amqpy_broker.testing.upstream import Upstream, parse_url
 
 _LOST: Final = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 _NOT_COMPARED: Final = frozenset(

@@ -20,7 +20,7 @@ from amqpy_broker.testing.conversation.events import Said, Unreadable
 from amqpy_broker.testing.conversation.frames import Direction
 from amqpy_broker.testing.conversation.show import show
 from amqpy_broker.testing.errors import Misuse
-from amqpy_broker.testing.link import Link
+from amqpy_broker.testing.link.link import Link
 from amqpy_broker.testing.strict.finding import Finding, FindingsError, StrictWarning, tell
 from amqpy_broker.testing.strict.rules import RULES
 from amqpy_broker.testing.strict.rules.base import Rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pamqp.commands import Basic, Queue
 
 from amqpy_broker.testing.conversation.events import Ended, Event, Opened, Said
-from amqpy_broker.testing.wiretap import WiretappedBroker
+from amqpy_broker.testing.conversation.wiretap import WiretappedBroker
 from tests.server.loops import connected, on_each_loop, until
 from tests.wire import publish
 

@@ -10,7 +10,7 @@ from pamqp.commands import Basic, Channel, Connection, Queue
 
 from amqpy_broker.testing import Broker
 from amqpy_broker.testing.errors import Misuse
-from amqpy_broker.testing.proxy import Proxy
+from amqpy_broker.testing.proxy.proxy import Proxy
 from tests.server.loops import on_each_loop
 from tests.testing.faults.clients import bodies_in, connected, declared, publish_all
 from tests.wire import method, publish

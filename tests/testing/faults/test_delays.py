@@ -11,7 +11,7 @@ from pamqp.commands import Basic, Connection, Queue
 
 from amqpy_broker.testing import Broker
 from amqpy_broker.testing.errors import Misuse
-from amqpy_broker.testing.link import Direction
+from amqpy_broker.testing.link.link import Direction
 from tests.server.loops import on_each_loop, until
 from tests.testing.faults.clients import bodies_in, connected, declared, publish_all
 from tests.wire import method, publish

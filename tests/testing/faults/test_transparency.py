@@ -12,13 +12,13 @@ from pamqp.commands import Channel, Confirm, Queue
 
 from amqpy_broker.protocols.amqp091.content import FramedMessage
 from amqpy_broker.protocols.amqp091.output import Output
-from amqpy_broker.testing.connection import LinkedConnection
 from amqpy_broker.testing.faults.desk import Desk
 from amqpy_broker.testing.faults.embedded import EmbeddedBroker
 from amqpy_broker.testing.faults.fault import Fault
 from amqpy_broker.testing.faults.faults import Faults
-from amqpy_broker.testing.memory_stream import memory_streams
-from amqpy_broker.testing.settling import Settling
+from amqpy_broker.testing.link.connection import LinkedConnection
+from amqpy_broker.testing.link.memory_stream import memory_streams
+from amqpy_broker.testing.running.settling import Settling
 from tests.conversations import Steps, conversations
 from tests.wire import ManualClock, handshake, method, new_broker, publish, read
 

@@ -145,6 +145,7 @@ def test_a_run_that_needs_no_broker_loads_none(pytester: pytest.Pytester) -> Non
                 "amqpy_broker", "amqpy_broker.testing", "amqpy_broker.testing.pytest_plugin",
                 "amqpy_broker.testing.plugin", "amqpy_broker.testing.plugin.options",
                 "amqpy_broker.testing.plugin.summary", "amqpy_broker.testing.running",
+                "amqpy_broker.testing.running.register",
             }
             assert not {"anyio", "pamqp", "asyncio"} & sys.modules.keys()
         """

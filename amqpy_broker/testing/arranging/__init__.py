@@ -1,0 +1,1 @@
+"""What a test sets up without a client: queues and messages, vhosts, definitions, snapshots."""

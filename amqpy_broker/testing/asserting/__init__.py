@@ -1,0 +1,1 @@
+"""What a test asserts of a broker, and what it waits for."""

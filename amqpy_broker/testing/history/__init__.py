@@ -1,0 +1,1 @@
+"""What happened to messages: how it is learned, kept and asked for."""
