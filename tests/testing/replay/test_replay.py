@@ -157,8 +157,8 @@ async def test_a_broker_that_says_more_or_nothing_is_told() -> None:
         if isinstance(event, Said) and event.name in ("queue.declare-ok", "queue.purge-ok")
     )
     async with Broker() as broker:
-        more = await replay([*events[:declared], *events[declared + 1 :]], broker.url, timeout_s=0.01)
-        nothing = await replay([*events[: purged + 1], *events[purged:]], broker.url, timeout_s=0.01)
+        more = await replay([*events[:declared], *events[declared + 1 :]], broker.url, timeout_s=2)
+        nothing = await replay([*events[: purged + 1], *events[purged:]], broker.url, timeout_s=2)
     assert (more.differences[0].recorded, more.differences[0].actual) == (
         "queue.purge-ok message_count=0",
         "queue.declare-ok queue='q' message_count=0 consumer_count=0",
