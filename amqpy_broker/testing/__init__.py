@@ -8,11 +8,15 @@ if TYPE_CHECKING:
     from amqpy_broker.core.snapshot import Snapshot
     from amqpy_broker.testing.arranging.definitions import DefinitionsWarning
     from amqpy_broker.testing.broker import Broker
+    from amqpy_broker.testing.conversation.recording import Recorder, load_recording
     from amqpy_broker.testing.errors import Misuse, NoMessage, NoSuchThing, NotSeen, NotSettled, Unroutable
     from amqpy_broker.testing.faults.errors import FaultNeverFired, UnusedFaultWarning
     from amqpy_broker.testing.history.records import THE_TEST, Loss
     from amqpy_broker.testing.looking.explanation import Explanation
     from amqpy_broker.testing.looking.messages import Message, Properties
+    from amqpy_broker.testing.plugin.vhost import Vhost
+    from amqpy_broker.testing.proxy.proxy import Proxy
+    from amqpy_broker.testing.replay import RecordedBroker
     from amqpy_broker.testing.running.register import LeakedBroker
     from amqpy_broker.testing.strict.finding import Finding, FindingsError, StrictWarning
     from amqpy_broker.testing.thread import BrokerThread
@@ -36,11 +40,16 @@ _MODULES = {
     "NotSeen": "testing.errors",
     "NotSettled": "testing.errors",
     "Properties": "testing.looking.messages",
+    "Proxy": "testing.proxy.proxy",
+    "RecordedBroker": "testing.replay",
+    "Recorder": "testing.conversation.recording",
     "Snapshot": "core.snapshot",
     "StrictWarning": "testing.strict.finding",
     "THE_TEST": "testing.history.records",
     "Unroutable": "testing.errors",
     "UnusedFaultWarning": "testing.faults.errors",
+    "Vhost": "testing.plugin.vhost",
+    "load_recording": "testing.conversation.recording",
 }
 
 __all__ = [
@@ -62,10 +71,15 @@ __all__ = [
     "NotSeen",
     "NotSettled",
     "Properties",
+    "Proxy",
+    "RecordedBroker",
+    "Recorder",
     "Snapshot",
     "StrictWarning",
     "Unroutable",
     "UnusedFaultWarning",
+    "Vhost",
+    "load_recording",
 ]
 
 
