@@ -5,59 +5,45 @@ Rule 2: what was handed out once is marked redelivered from then on.
 Rule 3: consumers that can take are served in turn, those of a higher priority first.
 Rule 4: while any consumer can take, nothing is ready. So a new message either goes straight to a consumer or waits at
         the end, and everything requeued is older than everything that was never handed out.
-Rule 5: messages expire when they are the first (https://www.rabbitmq.com/docs/ttl#per-message-ttl-caveats).
-Rule 6: only what is ready counts for a length limit (https://www.rabbitmq.com/docs/maxlength).
 
 A queue that was asked for nothing special is `plain`: its messages take the short way through `enqueue_lasting`.
+
+What it is built on stands in `mortal.py`, places, expiry, limits and deaths, and in `restorable.py`, paging and
+snapshots. Here is who gets a message.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import chain
 from typing import ClassVar, Final
 
 from amqpy_broker.core.errors import AccessRefused
-from amqpy_broker.core.journal import JournalWriter, Stored
+from amqpy_broker.core.journal import JournalWriter
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
-from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, Queue, QueuedMessage, Reason, Surroundings
+from amqpy_broker.core.queues.base import Consumer, QueuedMessage, Reason, Surroundings
 from amqpy_broker.core.queues.browse import Browser, browses
-from amqpy_broker.core.queues.contents import Contents, Kept
-from amqpy_broker.core.queues.deduplication import Deduplication
-from amqpy_broker.core.queues.paged import PagedReady
 from amqpy_broker.core.queues.properties import QueueProperties
-from amqpy_broker.core.queues.ready import FifoReady, PriorityReady, Ready
-from amqpy_broker.core.queues.retry import RetriedMessage, Retry
-from amqpy_broker.core.queues.settings import Overflow
+from amqpy_broker.core.queues.restorable import RestorableQueue
+from amqpy_broker.core.queues.retry import Retry
 from amqpy_broker.core.queues.takers import Takers
-from amqpy_broker.core.timers import Timer
 
 _OVERHEAD: Final = MESSAGE_OVERHEAD_BYTES
 _NEVER: Final = float("inf")
 
 
-class ClassicQueue(Queue):
+class ClassicQueue(RestorableQueue):
     """A queue in memory."""
 
     __slots__ = (
         "_active",
-        "_around",
         "_browsers",
-        "_bytes",
         "_consumers",
-        "_deaths",
-        "_deduplication",
         "_delivered_place",
-        "_expiry",
         "_journal",
         "_name",
-        "_next_position",
         "_page_at_bytes",
         "_plain",
-        "_ready",
-        "_ready_body_bytes",
-        "_retry",
         "_takers",
-        "_unacked_count",
         "_unused",
     )
 
@@ -71,16 +57,9 @@ class ClassicQueue(Queue):
     _page_at_bytes: float
 
     def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
-        super().__init__(properties)
+        super().__init__(properties, around)
         settings = self.settings
-        self._around = around
         self._plain = settings.is_plain
-        self._ready: Ready = FifoReady() if settings.max_priority is None else PriorityReady(settings.max_priority)
-        # Octets of the bodies that are ready; kept only for a limit on them.
-        self._ready_body_bytes = 0
-        self._next_position = 0
-        self._unacked_count = 0
-        self._bytes = 0
         # A dict for its order and its quick look-up: a queue may have thousands.
         self._consumers: dict[Consumer, None] = {}
         self._browsers: dict[Consumer, Browser] = {}
@@ -88,14 +67,8 @@ class ClassicQueue(Queue):
         self._takers = Takers()
         # The single active consumer, where there is to be one.
         self._active: Consumer | None = None
-        # Deaths to tell of when every message has its place again; None: tell at once. A dead letter may come back.
-        self._deaths: list[tuple[Message, Reason, Callable[[], None] | None]] | None = None
-        # Wakes the queue when its first message expires, and when nobody has used it for too long.
-        self._expiry: Timer | None = None
-        self._deduplication = (
-            Deduplication(settings.deduplication, self.name, around.timers) if settings.deduplication else None
-        )
         self._retry = Retry(settings.retry, around.timers, self._retry_due) if settings.retry else None
+        # Wakes the queue when nobody has used it for too long.
         self._unused = around.timers.timer(self._check_unused) if settings.expires_ms is not None else None
         self.used()
 
@@ -201,105 +174,6 @@ class ClassicQueue(Queue):
         """Forget a message that was ready, for nobody."""
         self._bytes -= queued.message.memory_size + _OVERHEAD
 
-    # --- paging -----------------------------------------------------------------------------------------------------
-
-    def page_out(self, wanted_bytes: int) -> int:
-        """Make room in memory, if there is a journal and messages leave in the order they came."""
-        journal, window = self._around.journal, self._around.window
-        if journal is None or self._bytes <= window.head_min_bytes:
-            return 0
-        if type(self._ready) is FifoReady:
-            self._ready = self._paged(journal, self._ready)
-        if not isinstance(self._ready, PagedReady):
-            return 0
-        leaving_bytes = self._ready.leaving_bytes
-        if leaving_bytes >= wanted_bytes:
-            return leaving_bytes
-        wanted_bytes -= leaving_bytes
-        return leaving_bytes + self._ready.page_out(window.head_min_bytes, spill=True, wanted_bytes=wanted_bytes)
-
-    def _paged(self, journal: JournalWriter, ready: FifoReady) -> PagedReady:
-        if self.journal_id is None:
-            self.journal_id = self._around.new_journal_id()
-        paged = PagedReady(journal, self.journal_id, self, self._around.window, mixed=False)
-        paged.take_over(ready)
-        return paged
-
-    def revive(self, stored: Stored, batch: int) -> QueuedMessage:
-        """Give a message that was read from the journal its place again. Its memory counts from now on."""
-        next_position, self._next_position = self._next_position, stored.place - 1
-        if stored.expires_at_unix_ms is not None:
-            self._expire_by_timer()
-            queued = self._place_expiring(stored.message, self._around.timers.at_s(stored.expires_at_unix_ms))
-        elif self._retry is None:
-            queued = self._place(stored.message)
-        else:
-            queued = self._place_expiring(stored.message, _NEVER)
-        self._next_position = next_position
-        queued.batch = batch
-        return queued
-
-    def spill(self, queued: QueuedMessage) -> int:
-        """Write a message only to make room in memory; return its batch."""
-        journal, name = self._around.journal, self.journal_id
-        assert journal is not None
-        assert name is not None
-        batch = journal.spill(name, queued.position, queued.message)
-        if queued.expires_at_s != _NEVER:
-            journal.expires(name, queued.position, self._around.timers.unix_ms(queued.expires_at_s))
-        return batch
-
-    def left_memory(self, memory_bytes: int) -> None:
-        """Learn that messages hold less memory than they did."""
-        self._bytes -= memory_bytes
-
-    # --- snapshots --------------------------------------------------------------------------------------------------
-
-    def contents(self, unacked: Iterable[QueuedMessage]) -> Contents:
-        """Take down what it holds. What is handed out, which others know, counts as if it had come back."""
-        messages = [self._kept(queued, came_back=came_back) for queued, came_back in self._ready.listed()]
-        if self._retry is not None:
-            messages += [self._kept(queued, came_back=True, due_s=due_s) for queued, due_s in self._retry.held()]
-        for queued in sorted(unacked):
-            messages.append(self._kept(queued, came_back=True).returned)
-        seen = {} if self._deduplication is None else self._deduplication.keys
-        return Contents(tuple(messages), self._next_position, seen, self._ready.turn)
-
-    def _kept(self, queued: QueuedMessage, *, came_back: bool, due_s: float = _NEVER) -> Kept:
-        return Kept(
-            queued.message,
-            queued.position,
-            queued.redelivered,
-            came_back,
-            queued.expires_at_s,
-            queued.delivery_count,
-            0,
-            due_s,
-        )
-
-    def refill(self, contents: Contents, shift_s: float = 0.0) -> None:
-        """Hold these messages, and nothing else; times move by so much. Nobody gets anything before `go_on`.
-
-        What is handed out is forgotten: whoever has it must not settle it here.
-        """
-        self._empty()
-        self._deaths = []
-        # All of them, before one is put anywhere: they may know each other.
-        placed = [(self._place_again(kept, shift_s), kept) for kept in contents.messages]
-        self._next_position = max(self._next_position, contents.last_position)
-        for queued, kept in placed:
-            if kept.due_s != _NEVER and self._retry is not None:
-                self._retry.hold_until(queued, kept.due_s + shift_s)
-            elif kept.came_back:
-                self._put_back(queued)
-            else:
-                self._ready.append(queued)
-                if self.settings.max_length_bytes is not None:
-                    self._ready_body_bytes += queued.message.body_size
-        self._ready.turn = contents.turn
-        if self._deduplication is not None:
-            self._deduplication.put_back(contents.seen, shift_s)
-
     def go_on(self) -> None:
         """Hand out what there is, after `refill`; what has expired dies."""
         self.used()
@@ -307,31 +181,6 @@ class ClassicQueue(Queue):
         if self._expiry is not None:
             self._drop_expired()
         self._tell_deaths()
-
-    def _empty(self) -> None:
-        """Forget all messages, those that are handed out, too."""
-        for _ in chain(self._ready.drain(), () if self._retry is None else self._retry.drain()):
-            pass
-        self._bytes = self._ready_body_bytes = self._unacked_count = 0
-
-    def _place_again(self, kept: Kept, shift_s: float) -> QueuedMessage:
-        """Give a message its place again, and what is known of it."""
-        next_position, self._next_position = self._next_position, kept.position - 1
-        if kept.expires_at_s != _NEVER:
-            self._expire_by_timer()
-        if kept.expires_at_s == _NEVER and self._retry is None:
-            queued = self._place(kept.message)
-        else:
-            queued = self._place_expiring(kept.message, kept.expires_at_s + shift_s)
-        self._next_position = next_position
-        queued.redelivered = kept.redelivered
-        self._recall(queued, kept)
-        return queued
-
-    def _recall(self, queued: QueuedMessage, kept: Kept) -> None:
-        """Know again how often a message came back."""
-        if isinstance(queued, RetriedMessage):
-            queued.delivery_count = kept.delivery_count
 
     # --- consumers --------------------------------------------------------------------------------------------------
 
@@ -424,25 +273,6 @@ class ClassicQueue(Queue):
 
     # --- handing out ------------------------------------------------------------------------------------------------
 
-    def _place(self, message: Message) -> QueuedMessage:
-        self._next_position += 1
-        self._bytes += message.memory_size + _OVERHEAD
-        return QueuedMessage(message, self, self._next_position)
-
-    def _place_expiring(self, message: Message, expires_at_s: float) -> QueuedMessage:
-        self._next_position += 1
-        self._bytes += message.memory_size + _OVERHEAD
-        kind = ExpiringMessage if self._retry is None else RetriedMessage
-        return kind(message, self, self._next_position, expires_at_s)
-
-    def _pop_ready(self) -> QueuedMessage | None:
-        if self._expiry is not None:
-            self._drop_expired()
-        queued = self._ready.pop()
-        if queued is not None and self.settings.max_length_bytes is not None:
-            self._ready_body_bytes -= queued.message.body_size
-        return queued
-
     def _dispatch(self) -> None:
         """Hand out what is ready while anybody can take it, in turn."""
         takers = self._takers
@@ -477,7 +307,7 @@ class ClassicQueue(Queue):
             self._drop_expired()
         self._tell_deaths()
 
-    # --- expiry, limits and death: only for queues and messages that asked for them -----------------------------------
+    # --- only for queues and messages that asked for something special ----------------------------------------------
 
     def _enqueue_special(self, message: Message) -> bool:
         if self._deduplication is not None and self._deduplication.seen(message):
@@ -502,23 +332,6 @@ class ClassicQueue(Queue):
         if self._expiry is not None:
             self._drop_expired()
 
-    def _place_special(self, message: Message) -> QueuedMessage:
-        ttls = (self.settings.message_ttl_ms, message.expiration_ms)
-        ttl_ms = min((ttl for ttl in ttls if ttl is not None), default=None)
-        if ttl_ms is None:
-            return self._place(message) if self._retry is None else self._place_expiring(message, _NEVER)
-        self._expire_by_timer()
-        return self._place_expiring(message, self._around.timers.now_s + ttl_ms / 1000)
-
-    def _expire_by_timer(self) -> None:
-        if self._expiry is None:
-            self._expiry = self._around.timers.timer(self._drop_expired)
-
-    def _put_back(self, queued: QueuedMessage) -> None:
-        self._ready.put_back(queued)
-        if self.settings.max_length_bytes is not None:
-            self._ready_body_bytes += queued.message.body_size
-
     def _retry_due(self) -> None:
         """Put back what has waited long enough since it came back."""
         assert self._retry is not None
@@ -526,78 +339,6 @@ class ClassicQueue(Queue):
         for queued in self._retry.take_due():
             self._put_back(queued)
         self._dispatch_returned()
-
-    def _will_overflow(self, message: Message) -> bool:
-        """Say whether a publish is refused; what it refuses may be dead-lettered."""
-        settings = self.settings
-        if not settings.may_reject:
-            return False
-        too_many = settings.max_length is not None and len(self._ready) + 1 > settings.max_length
-        if not too_many and settings.max_length_bytes is not None:
-            too_many = self._ready_body_bytes + message.body_size > settings.max_length_bytes
-        if too_many and settings.overflow is Overflow.REJECT_PUBLISH_DLX:
-            self._bury_message(message, Reason.MAXLEN)
-        return too_many
-
-    def _is_over_limit(self) -> bool:
-        settings = self.settings
-        if settings.overflow is not Overflow.DROP_HEAD:
-            return False
-        if settings.max_length is not None and len(self._ready) > settings.max_length:
-            return True
-        return settings.max_length_bytes is not None and self._ready_body_bytes > settings.max_length_bytes
-
-    def _drop_over_limit(self) -> None:
-        """Drop the oldest messages until the limits are kept."""
-        dropped = []
-        while self._is_over_limit() and (queued := self._ready.pop()) is not None:
-            self._forget_ready(queued)
-            dropped.append(queued)
-        for queued in dropped:
-            self._bury(queued, Reason.MAXLEN)
-
-    def _drop_expired(self) -> None:
-        """Drop the first messages as long as they have expired."""
-        now_s = self._around.timers.now_s
-        expired = []
-        while (queued := self._ready.pop_expired(now_s)) is not None:
-            self._forget_ready(queued)
-            expired.append(queued)
-        self._arm_expiry()
-        for queued in expired:
-            self._bury(queued, Reason.EXPIRED)
-
-    def _forget_ready(self, queued: QueuedMessage) -> None:
-        if self.settings.max_length_bytes is not None:
-            self._ready_body_bytes -= queued.message.body_size
-        self._bytes -= queued.message.memory_size + _OVERHEAD
-
-    def _arm_expiry(self) -> None:
-        if self._expiry is None:
-            return
-        expires_at_s = self._ready.next_expiry_s
-        if expires_at_s != _NEVER:
-            self._expiry.set(expires_at_s)
-        else:
-            self._expiry.stop()
-
-    def _bury(self, queued: QueuedMessage, reason: Reason, buried: Callable[[], None] | None = None) -> None:
-        """Tell of the death of a message; `buried` is called when its dead letter is where it belongs."""
-        if not self.deleted:
-            self._bury_message(queued.message, reason, buried)
-
-    def _bury_message(self, message: Message, reason: Reason, buried: Callable[[], None] | None = None) -> None:
-        if self.settings.dead_letter_exchange is None:
-            return
-        if self._deaths is None:
-            self._around.dead_letter(self, message, reason, buried)
-        else:
-            self._deaths.append((message, reason, buried))
-
-    def _tell_deaths(self) -> None:
-        deaths, self._deaths = self._deaths or (), None
-        for message, reason, buried in deaths:
-            self._around.dead_letter(self, message, reason, buried)
 
     # --- x-expires --------------------------------------------------------------------------------------------------
 
