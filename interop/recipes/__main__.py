@@ -10,6 +10,9 @@ import sys
 import time
 import venv
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +20,8 @@ _HERE: Final = Path(__file__).resolve().parent
 _REPOSITORY: Final = _HERE.parents[1]
 # Kept: what is installed already is not installed again.
 _ENVIRONMENT: Final = _REPOSITORY / ".venv-recipes"
+# They wait more than they work.
+_TOGETHER: Final = 2
 # A recipe that hangs ends here; each test has a time-out of its own before.
 _RECIPE_MAX_S: Final = 180
 
@@ -28,8 +33,10 @@ def main() -> int:
     parser.add_argument("pytest_arguments", nargs="*", metavar="PYTEST_ARGUMENT")
     arguments = parser.parse_args()
     python = arguments.python or _make_environment()
-    passed = [_run(python, recipe, arguments.pytest_arguments) for recipe in arguments.only or _recipes()]
-    return 0 if all(passed) else 1
+    with ThreadPoolExecutor(_TOGETHER) as threads:
+        run = partial(_run, python, pytest_arguments=arguments.pytest_arguments)
+        results = threads.map(run, arguments.only or _recipes())
+        return 0 if all([result.tell() for result in results]) else 1
 
 
 def _recipes() -> list[str]:
@@ -41,15 +48,33 @@ def _make_environment() -> Path:
     python = _ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         venv.create(_ENVIRONMENT, with_pip=True, symlinks=os.name != "nt")
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*install, "--requirement", _HERE / "requirements.txt", "--editable", _REPOSITORY], check=True)
     return python
 
 
-def _run(python: Path, recipe: str, pytest_arguments: Sequence[str]) -> bool:
-    """Run a recipe's tests, and print one line, or all that pytest says if one fails."""
+@dataclass(frozen=True)
+class Result:
+    """What came of a recipe's tests."""
+
+    recipe: str
+    passed: bool
+    took_s: float
+    said: str
+
+    def tell(self) -> bool:
+        """Print one line, and all that pytest said if a test failed; return whether all passed."""
+        last = self.said.strip().splitlines()[-1:] or ["it said nothing"]
+        print(f"{'ok    ' if self.passed else 'FAILED'} {self.recipe:16} {self.took_s:5.1f} s  {last[0].strip('= ')}")
+        if not self.passed:
+            print(self.said)
+        sys.stdout.flush()
+        return self.passed
+
+
+def _run(python: Path, recipe: str, pytest_arguments: Sequence[str]) -> Result:
     # Not resolved: the interpreter of an environment is a link, and the environment is where the link is.
-    command = [python.absolute(), "-m", "pytest", *pytest_arguments]
+    command: list[str | Path] = [python.absolute(), "-m", "pytest", *pytest_arguments]
     began_s = time.monotonic()
     try:
         run = subprocess.run(
@@ -63,15 +88,10 @@ def _run(python: Path, recipe: str, pytest_arguments: Sequence[str]) -> bool:
         )
         passed, said = run.returncode == 0, run.stdout
     except subprocess.TimeoutExpired as hanging:
-        passed, said = False, f"{(hanging.stdout or b'').decode(errors='replace')}\nended after {_RECIPE_MAX_S} s"
-    lines = said.strip().splitlines() or ["it said nothing"]
-    print(
-        f"{'ok    ' if passed else 'FAILED'} {recipe:16} {time.monotonic() - began_s:5.1f} s  {lines[-1].strip('= ')}"
-    )
-    if not passed:
-        print(said)
-    sys.stdout.flush()
-    return passed
+        # Octets, whatever `text` says.
+        said = bytes(hanging.stdout or b"").decode(errors="replace")
+        passed, said = False, f"{said}\nended after {_RECIPE_MAX_S} s"
+    return Result(recipe, passed, time.monotonic() - began_s, said)
 
 
 if __name__ == "__main__":
