@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 import click
 
 # A subcommand is a module of this package, with a click command of the same name. These are no subcommands:
-_OTHERS: Final = frozenset(("definitions", "group", "running", "serve", "telling"))
+_OTHERS: Final = frozenset(("definitions", "fault_specs", "group", "running", "serve", "telling"))
 LAZY_COMMANDS: Final = frozenset(found.name for found in pkgutil.iter_modules([str(Path(__file__).parent)])) - _OTHERS
 
 
