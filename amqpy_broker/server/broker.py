@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
-import anyio
 from anyio.abc import TaskStatus
 
 from amqpy_broker.core.broker import DEFAULT_USER, DEFAULT_VHOST, BrokerCore
@@ -18,6 +16,7 @@ from amqpy_broker.core.limits import DISK_FREE_LIMIT_BYTES
 from amqpy_broker.core.profile import DEFAULT_PROFILE, profile_named
 from amqpy_broker.core.quotas import Limits
 from amqpy_broker.protocols.amqp091.own_messages import make_message
+from amqpy_broker.server.background import Background
 from amqpy_broker.server.durability import Durability
 from amqpy_broker.server.server import Server
 
@@ -28,7 +27,7 @@ DEFAULT_HOST: Final = "127.0.0.1"
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-class Broker:
+class Broker(Background):
     """An AMQP 0-9-1 broker in this process.
 
         async with Broker() as broker:
@@ -74,6 +73,7 @@ class Broker:
         clock: Clock | None = None,
         seed: int | None = None,
     ) -> None:
+        super().__init__()
         known_profile = profile_named(profile)
 
         def make_core(journal: Journal | None) -> BrokerCore:
@@ -104,11 +104,6 @@ class Broker:
         # What is said when it cannot be had.
         self.wanted_address = f"{host}:{port}"
         self._server = self._make_server(port, unix_path)
-        self._started: anyio.Event | None = None
-        self._ended: anyio.Event | None = None
-        self._failure: BaseException | None = None
-        # Keeps the task alive: asyncio holds its tasks weakly.
-        self._task: asyncio.Task[None] | None = None
 
     def _make_server(self, port: int, unix_path: str | None) -> Server:
         return Server(self.core, host=self.host, port=port, unix_path=unix_path, durability=self._durability)
@@ -146,15 +141,6 @@ class Broker:
         """
         self.core.vhosts[vhost].trace_off()
 
-    async def __aenter__(self) -> Broker:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
     async def start(self) -> None:
         """Listen; on return clients can connect.
 
@@ -162,19 +148,7 @@ class Broker:
             OSError: the address cannot be listened on.
             RuntimeError: it was started before.
         """
-        if self._started is not None:
-            raise RuntimeError("this broker was started before; a new start needs a new Broker")
-        self._started = anyio.Event()
-        self._ended = anyio.Event()
-        self._spawn()
-        try:
-            await self._started.wait()
-        except BaseException:
-            # Who is cancelled here will never call `stop`.
-            await self.stop()
-            raise
-        if self._failure is not None:
-            raise self._failure
+        await super().start()
         if self._durability is None:
             logger.info("everything is kept in memory: without a data directory nothing outlives the broker")
 
@@ -185,21 +159,16 @@ class Broker:
         """
         if self._ended is None:
             self.core.close()
-            return
+        await super().stop()
+
+    def _ask_to_stop(self) -> None:
         self._server.stop()
-        with anyio.CancelScope(shield=True):
-            await self._ended.wait()
 
-    async def wait_stopped(self) -> None:
-        """Wait until the broker has stopped.
-
-        Raises:
-            Exception: what it failed of, if it did not stop because it was told to.
-        """
-        if self._ended is not None:
-            await self._ended.wait()
-        if self._failure is not None:
-            raise self._failure
+    async def _serve(self, started: Callable[[], None]) -> None:
+        try:
+            await self._server.run(task_status=_Starting(started))
+        finally:
+            self._close_core()
 
     def _close_core(self) -> None:
         try:
@@ -208,43 +177,19 @@ class Broker:
             logger.critical("%s", failure)
             raise
 
-    def _spawn(self) -> None:
-        # A task of its own, and not a task group entered here: fixtures leave it in another task than they came in.
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            import trio  # noqa: PLC0415 - only where it runs already
-
-            trio.lowlevel.spawn_system_task(self._run)
-        else:
-            self._task = loop.create_task(self._run(), name="amqpy-broker")
-
-    async def _run(self) -> None:
+    def _failed(self, failure: Exception) -> None:
         assert self._started is not None
-        assert self._ended is not None
-        try:
-            try:
-                await self._server.run(task_status=_Starting(self._started))
-            finally:
-                self._close_core()
-        except JournalFailed as failure:
-            # That was logged already, when it happened.
-            self._failure = failure
-        except Exception as failure:
-            self._failure = failure
-            if self._started.is_set():
-                logger.exception("the broker failed")
-        finally:
-            self._started.set()
-            self._ended.set()
+        # The end of the journal was logged already, when it happened.
+        if self._started.is_set() and not isinstance(failure, JournalFailed):
+            logger.error("the broker failed", exc_info=failure)
 
 
 class _Starting(TaskStatus[None]):
     """Tells that the server has started."""
 
-    def __init__(self, event: anyio.Event) -> None:
-        self._event = event
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
 
     def started(self, value: None = None) -> None:
-        """Set the event."""
-        self._event.set()
+        """Tell it."""
+        self._tell()

@@ -15,6 +15,7 @@ from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.server.credit import Credit
 from amqpy_broker.server.deadlines import Deadlines
 from amqpy_broker.server.durability import Durability
+from amqpy_broker.server.listener import accept_clients
 from amqpy_broker.server.session import ClientSession, MakeConnection, make_connection
 from amqpy_broker.server.unix import listen_on_unix, remove_unix
 
@@ -25,8 +26,6 @@ logger = logging.getLogger(__name__)
 SHUTDOWN_GRACE_S: Final = 3.0
 # How often memory is measured while publishers wait for it.
 ALARM_INTERVAL_S: Final = 0.1
-# How long to wait before accepting again when the system refuses (most often: too many open files).
-ACCEPT_RETRY_S: Final = 0.2
 # Times are sums of fractions of a second: what is due by less than this is due.
 _ROUNDING_S: Final = 1e-6
 
@@ -97,7 +96,7 @@ class Server:
                     tasks.start_soon(self._durability.watch_disk)
                     tasks.start_soon(self._durability.write_at_leisure)
                 for listener in listeners:
-                    tasks.start_soon(self._accept, listener, tasks)
+                    tasks.start_soon(accept_clients, listener, self._serve, tasks)
                 task_status.started()
                 await self._stopping.wait()
                 await _close_all(listeners)
@@ -168,18 +167,6 @@ class Server:
             await _close_all(listeners)
             raise
         return listeners
-
-    async def _accept(self, listener: SocketListener, tasks: TaskGroup) -> None:
-        while True:
-            try:
-                stream = await listener.accept()
-            except anyio.ClosedResourceError:
-                return
-            except OSError as failure:
-                logger.error("cannot accept connections: %s", failure)
-                await anyio.sleep(ACCEPT_RETRY_S)
-            else:
-                tasks.start_soon(self._serve, stream)
 
     async def _serve(self, stream: ByteStream) -> None:
         """Serve one client; nothing that happens here may reach another."""

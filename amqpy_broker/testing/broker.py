@@ -169,10 +169,6 @@ class Broker(RestartableBroker, Waits, Kit):
         await super().stop()
         self._fault_desk.complain()
 
-    async def __aenter__(self) -> Broker:
-        await self.start()
-        return self
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

@@ -10,12 +10,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.testing.asserting.waits import BlockingWaits
 from amqpy_broker.testing.broker import Broker
-from amqpy_broker.testing.errors import Misuse
+from amqpy_broker.testing.errors import Misuse, NotSeen, NotSettled
 from amqpy_broker.testing.inside import Inside
 from amqpy_broker.testing.kit import Kit
 from amqpy_broker.testing.running.clock import Clock
@@ -28,6 +29,11 @@ T = TypeVar("T")
 
 # How long clients must be quiet to count as having nothing to do: they are in other threads.
 QUIET_S: Final = 0.02
+# Clients that live in the event loop of a test cannot do what it waits for.
+_LOOP_BLOCKED: Final = (
+    "The wait blocked this event loop, and clients in it stood still: use `async with Broker()`, or wait in a thread"
+    " (`await anyio.to_thread.run_sync(...)`)."
+)
 
 
 class BrokerThread(BlockingWaits, Kit):
@@ -220,4 +226,18 @@ class BrokerThread(BlockingWaits, Kit):
     def _wait(self, action: Callable[[], Awaitable[T]]) -> T:
         if self._portal is None:
             raise Misuse("this broker does not run: use `with BrokerThread() as broker`, or start()")
-        return self._portal.call(action)
+        try:
+            return self._portal.call(action)
+        except (NotSeen, NotSettled) as complaint:
+            if _in_event_loop():
+                complaint.add_note(_LOOP_BLOCKED)
+            raise
+
+
+def _in_event_loop() -> bool:
+    """Say whether the caller runs in an event loop, which stands still while it waits for us."""
+    try:
+        anyio.get_current_task()
+    except RuntimeError:
+        return False
+    return True

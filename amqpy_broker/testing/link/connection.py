@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
-from anyio.abc import ByteStream, SocketAttribute
+from anyio.abc import ByteStream
 
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.errors import AmqpError
 from amqpy_broker.protocols.amqp091.channel import Channel
 from amqpy_broker.protocols.amqp091.connection import Connection, State
 from amqpy_broker.protocols.amqp091.output import Output
+from amqpy_broker.server.sockets import reset_on_close
 from amqpy_broker.testing.link.link import Direction, Ending, Link
 from amqpy_broker.testing.link.listening import Listener
 from amqpy_broker.testing.running.settling import Settling
-
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class LinkedConnection(Connection):
@@ -153,7 +149,7 @@ class LinkedConnection(Connection):
     def _link_woke(self, direction: Direction) -> None:
         """Learn that there is something to pass on, or that the link has ended."""
         if self.link.ending is Ending.RESET:
-            self._reset_on_close()
+            reset_on_close(self._stream)
         if direction is Direction.TO_CLIENT or self.link.ending is not None:
             # An empty piece wakes the writer, who takes what the link has.
             self.output.write(b"")
@@ -168,8 +164,3 @@ class LinkedConnection(Connection):
         self._busy = False
         if self.link.next_deadline_s < super().next_deadline_s:
             self._sooner()
-
-    def _reset_on_close(self) -> None:
-        raw = self._stream.extra(SocketAttribute.raw_socket, None)
-        if raw is not None and raw.family != getattr(socket, "AF_UNIX", None):
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -19,8 +19,9 @@ import anyio
 from anyio.abc import ByteStream
 
 from amqpy_broker.core.clock import Clock, SystemClock
+from amqpy_broker.server.listener import Listener
 from amqpy_broker.server.session import READ_SIZE_BYTES, describe_peer
-from amqpy_broker.testing.background import Listener
+from amqpy_broker.server.sockets import reset
 from amqpy_broker.testing.conversation.decoder import BODY_KEPT_BYTES, Conversation
 from amqpy_broker.testing.conversation.events import Event
 from amqpy_broker.testing.faults.desk import Desk
@@ -28,7 +29,6 @@ from amqpy_broker.testing.faults.faults import Faults
 from amqpy_broker.testing.faults.proxied import ProxiedConnections
 from amqpy_broker.testing.link.link import Direction, Ending, Link, LinkFilter
 from amqpy_broker.testing.proxy.upstream import parse_url
-from amqpy_broker.testing.resets import reset
 
 T = TypeVar("T")
 

@@ -26,8 +26,8 @@ import anyio
 from anyio.abc import ByteStream
 
 from amqpy_broker.core.clock import SystemClock
+from amqpy_broker.server.listener import Listener
 from amqpy_broker.server.session import READ_SIZE_BYTES
-from amqpy_broker.testing.background import Listener
 from amqpy_broker.testing.conversation.decoder import Conversation
 from amqpy_broker.testing.conversation.events import Event, ProtocolHeader, Said, Unreadable
 from amqpy_broker.testing.conversation.frames import Direction

@@ -70,15 +70,12 @@ class RestartableBroker(PlainBroker):
                     await self._come_up(kept, port)
 
     async def _go_down(self, how: How) -> Snapshot:
-        assert self._ended is not None
         kept = take(self.core, durable_only=True)
         if how == "kill":
             for connection in tuple(self._server.connections):
                 if isinstance(connection, LinkedConnection):
                     connection.link.drop()
-        self._server.stop()
-        with anyio.CancelScope(shield=True):
-            await self._ended.wait()
+        await self._end()
         if how == "shutdown":
             # What clients had is in its queues again, and auto-delete queues have gone with their consumers.
             kept = take(self.core, durable_only=True)
@@ -88,11 +85,8 @@ class RestartableBroker(PlainBroker):
     async def _come_up(self, kept: Snapshot, port: int) -> None:
         restore(self.core, kept, time_stood_still=False)
         self._server = self._make_server(port, None)
-        self._started, self._ended, self._failure = anyio.Event(), anyio.Event(), None
-        self._spawn()
-        await self._started.wait()
-        if self._failure is not None:
-            raise self._failure
+        await self._begin()
+        self._raise_failure()
 
 
 def _hold(host: str, port: int) -> list[socket.socket]:

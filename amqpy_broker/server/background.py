@@ -1,20 +1,14 @@
-"""Something that serves while a test runs: started in one task, stopped in another, on asyncio and on trio."""
+"""Something that serves in the background: started in one task, stopped in another, on asyncio and on trio."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute, SocketListener, TaskGroup
-
-from amqpy_broker.server.server import ACCEPT_RETRY_S
-
-logger = logging.getLogger(__name__)
 
 
 class Background(ABC):
@@ -30,7 +24,15 @@ class Background(ABC):
 
     @abstractmethod
     async def _serve(self, started: Callable[[], None]) -> None:
-        """Serve until cancelled; call `started` once clients can come."""
+        """Serve until told to stop; call `started` once clients can come."""
+
+    def _ask_to_stop(self) -> None:
+        """Let `_serve` come to its end."""
+        assert self._scope is not None
+        self._scope.cancel()
+
+    def _failed(self, failure: Exception) -> None:  # noqa: B027 - not everybody cares
+        """Learn that `_serve` has failed, before anybody else does."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -50,24 +52,18 @@ class Background(ABC):
         """
         if self._started is not None:
             raise RuntimeError(f"this {type(self).__name__} was started before; a new start needs a new one")
-        self._started, self._ended, self._scope = anyio.Event(), anyio.Event(), anyio.CancelScope()
-        self._spawn()
         try:
-            await self._started.wait()
+            await self._begin()
         except BaseException:
             # Who is cancelled here will never call `stop`.
             await self.stop()
             raise
-        if self._failure is not None:
-            raise self._failure
+        self._raise_failure()
 
     async def stop(self) -> None:
         """End at once, all connections too. Stopping twice is fine."""
-        if self._ended is None or self._scope is None:
-            return
-        self._scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await self._ended.wait()
+        if self._ended is not None:
+            await self._end()
 
     async def wait_stopped(self) -> None:
         """Wait until it has stopped.
@@ -77,10 +73,28 @@ class Background(ABC):
         """
         if self._ended is not None:
             await self._ended.wait()
+        self._raise_failure()
+
+    async def _begin(self) -> None:
+        """Serve in a new task; on return clients can come, or it has failed."""
+        self._started, self._ended, self._failure = anyio.Event(), anyio.Event(), None
+        self._scope = anyio.CancelScope()
+        self._spawn()
+        await self._started.wait()
+
+    def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
 
+    async def _end(self) -> None:
+        """End the task that `_begin` has made."""
+        assert self._ended is not None
+        self._ask_to_stop()
+        with anyio.CancelScope(shield=True):
+            await self._ended.wait()
+
     def _spawn(self) -> None:
+        # A task of its own, and not a task group entered here: fixtures leave it in another task than they came in.
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -88,7 +102,7 @@ class Background(ABC):
 
             trio.lowlevel.spawn_system_task(self._run)
         else:
-            self._task = loop.create_task(self._run(), name=type(self).__name__)
+            self._task = loop.create_task(self._run(), name="amqpy-broker")
 
     async def _run(self) -> None:
         assert self._started is not None
@@ -99,49 +113,7 @@ class Background(ABC):
                 await self._serve(self._started.set)
         except Exception as failure:
             self._failure = failure
+            self._failed(failure)
         finally:
             self._started.set()
             self._ended.set()
-
-
-class Listener(Background):
-    """Serves clients that connect, each in a task of its own.
-
-    Args:
-        host: address to listen on.
-        port: port to listen on; 0 is any free one.
-    """
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__()
-        self.host = host
-        self.port = port
-        # What is said when it cannot be had.
-        self.wanted_address = f"{host}:{port}"
-
-    @abstractmethod
-    async def _serve_client(self, stream: ByteStream) -> None:
-        """Serve one client. Nothing that happens here may reach another: it does not raise, and closes the stream."""
-
-    async def _serve(self, started: Callable[[], None]) -> None:
-        tcp = await anyio.create_tcp_listener(local_host=self.host, local_port=self.port)
-        try:
-            self.port = int(tcp.extra(SocketAttribute.local_port))
-            async with anyio.create_task_group() as tasks:
-                for listener in tcp.listeners:
-                    assert isinstance(listener, SocketListener)
-                    tasks.start_soon(self._accept, listener, tasks)
-                started()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await tcp.aclose()
-
-    async def _accept(self, listener: SocketListener, tasks: TaskGroup) -> None:
-        while True:
-            try:
-                stream = await listener.accept()
-            except OSError as failure:
-                logger.error("cannot accept connections: %s", failure)
-                await anyio.sleep(ACCEPT_RETRY_S)
-            else:
-                tasks.start_soon(self._serve_client, stream)
