@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from amqpy_broker.testing.looking.explanation import Explanation
     from amqpy_broker.testing.looking.messages import Message, Properties
     from amqpy_broker.testing.plugin.vhost import Vhost
-    from amqpy_broker.testing.plugin.vhost import Vhost
     from amqpy_broker.testing.proxy.proxy import Proxy
     from amqpy_broker.testing.replay import RecordedBroker
     from amqpy_broker.testing.running.register import LeakedBroker
@@ -49,7 +48,6 @@ _MODULES = {
     "THE_TEST": "testing.history.records",
     "Unroutable": "testing.errors",
     "UnusedFaultWarning": "testing.faults.errors",
-    "Vhost": "testing.plugin.vhost",
     "Vhost": "testing.plugin.vhost",
     "load_recording": "testing.conversation.recording",
 }

@@ -6,7 +6,7 @@ import pytest
 from app import Newsletter
 from dramatiq import Worker
 
-from amqpy_broker.testing.plugin.vhost import Vhost
+from amqpy_broker.testing import Vhost
 
 pytestmark = pytest.mark.amqp(virtual_time=True, strict="error")
 

@@ -283,6 +283,23 @@ def test_a_time_out_in_a_thread_tells_what_there_is() -> None:
                 wait()
 
 
+@on_each_loop
+async def test_a_time_out_in_an_event_loop_tells_that_clients_in_it_stood_still() -> None:
+    with BrokerThread() as broker:
+        waits = (
+            lambda: broker.wait_for_queue("q", timeout_s=0.01),
+            lambda: broker.vhost("/").wait_for(lambda broker: False, timeout_s=0.01),
+            lambda: broker.settled(timeout_s=0),
+        )
+        for wait in waits:
+            with pytest.raises(TimeoutError) as from_loop:
+                wait()
+            assert "use `async with Broker()`" in from_loop.value.__notes__[0]
+        with pytest.raises(NotSeen) as from_thread:
+            await anyio.to_thread.run_sync(waits[0])
+        assert not hasattr(from_thread.value, "__notes__")
+
+
 def test_everything_else_works_from_another_thread_too() -> None:
     with BrokerThread(virtual_time=True) as broker:
         broker.declare_queue("q")
