@@ -3,6 +3,9 @@
 - ```python runs as a script against a broker of its own, found at `amqp://guest:guest@localhost/` and in AMQP_URL;
   with a `def test_` in it, under pytest.
 - ```text output, right after, is what it prints.
+- ```python shop.py is a file that the examples after it on the page find; tests in it run, too.
+- ```python fails is a test that fails; the lines of its ```text output are in pytest's report, in this order: `…` is
+  anything, and so are times and ports.
 - ```console: commands that begin with `amqpy-broker` are parsed.
 - ```toml: is read as a configuration file.
 """
@@ -25,7 +28,7 @@ from tests.broker_process import PATIENCE_S, broker_process, clean_environment
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LITERAL_URL = "amqp://guest:guest@localhost/"
-LIBRARIES = ("aio_pika", "celery", "pika", "pytest_asyncio", "trio")
+LIBRARIES = ("aio_pika", "celery", "kombu", "pika", "pytest_asyncio", "trio")
 
 
 class Block(NamedTuple):
@@ -40,6 +43,22 @@ class Block(NamedTuple):
     @property
     def id(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def file_name(self) -> str:
+        """What the page calls this file; "" if it is not one for others."""
+        name = self.kind.removeprefix("python ")
+        return name if name.endswith(".py") else ""
+
+    @property
+    def is_test(self) -> bool:
+        return "def test_" in self.text
+
+    def write_files_before(self, folder: Path) -> None:
+        """Write what the page has named before this example."""
+        for block in BLOCKS:
+            if block.file_name and block.page == self.page and block.line < self.line:
+                (folder / block.file_name).write_text(block.text)
 
 
 def blocks() -> Iterator[Block]:
@@ -56,29 +75,54 @@ def of_kind(kind: str) -> list[object]:
     return [pytest.param(block, id=block.id) for block in BLOCKS if block.kind == kind]
 
 
-@pytest.mark.parametrize("block", of_kind("python"))
-def test_a_python_example_runs_and_prints_what_the_page_says(block: Block, tmp_path: Path) -> None:
+def run(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run an example, as a script or under pytest, with a broker and what the page has named before it."""
     imported = set(re.findall(r"^(?:import|from) (\w+)", block.text, re.MULTILINE))
     for library in imported.intersection(LIBRARIES):
         if not importlib.util.find_spec(library):
             pytest.skip(f"{library} is not installed")
-    is_test = "def test_" in block.text
     with broker_process() as broker:
-        script = tmp_path / ("test_example.py" if is_test else "example.py")
+        block.write_files_before(folder)
+        script = folder / (block.file_name or ("test_example.py" if block.is_test else "example.py"))
         script.write_text(block.text.replace(LITERAL_URL, broker.url))
-        runner = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)) if is_test else ()
-        done = subprocess.run(
+        runner = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder)) if block.is_test else ()
+        return subprocess.run(
             [sys.executable, *runner, str(script)],
-            cwd=tmp_path,
+            cwd=folder,
             env=clean_environment({"AMQP_URL": broker.url, "PYTHONPATH": str(ROOT)}),
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
             check=False,
         )
+
+
+@pytest.mark.parametrize(
+    "block", [pytest.param(block, id=block.id) for block in BLOCKS if block.kind == "python" or block.file_name]
+)
+def test_a_python_example_runs_and_prints_what_the_page_says(block: Block, tmp_path: Path) -> None:
+    done = run(block, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     if block.output is not None:
         assert done.stdout == block.output
+
+
+@pytest.mark.parametrize("block", of_kind("python fails"))
+def test_an_example_that_fails_reports_what_the_page_says(block: Block, tmp_path: Path) -> None:
+    done = run(block, tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert block.output is not None
+    rest = iter(map(timeless, done.stdout.splitlines()))
+    for line in block.output.splitlines():
+        pattern = ".*".join(map(re.escape, timeless(line).split("…")))
+        assert any(re.fullmatch(pattern, there.rstrip()) for there in rest), f"{line}\n\nis not there:\n{done.stdout}"
+
+
+def timeless(line: str) -> str:
+    """Replace times of day, ports and the length of rulers, which differ from run to run."""
+    line = re.sub(r"\d\d:\d\d:\d\d\.\d{3}", "TIME", line.rstrip())
+    line = re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", line)
+    return re.sub(r"^([-=_])\1* (.*) \1+$", r"\1 \2 \1", line)
 
 
 def commands() -> Iterator[object]:
