@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from amqpy_broker.core import snapshot as core_snapshot
 from amqpy_broker.core.broker import BrokerCore
-from amqpy_broker.core.errors import ConnectionForced
 from amqpy_broker.core.snapshot import Snapshot
+from amqpy_broker.testing.arranging.vhosts import close_connections_to
 from amqpy_broker.testing.in_broker import InBroker, in_broker
 
 
@@ -36,13 +36,7 @@ class Snapshots(InBroker):
         What a client has sent and the broker has not read yet comes afterwards: `await broker.settled()` before.
         """
         gone = core_snapshot.restore(self.inside().core, snapshot)
-        if not gone:
-            return
-        for connection in tuple(self.inside().connections):
-            vhost = connection.negotiated.vhost
-            if vhost is not None and vhost.name in gone:
-                # RabbitMQ's words.
-                connection.close(ConnectionForced(f"vhost '{vhost.name}' is deleted"))
+        close_connections_to(gone, self.inside())
 
     @contextmanager
     def restored(self) -> Iterator[Snapshot]:

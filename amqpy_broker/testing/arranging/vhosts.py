@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from amqpy_broker.core.broker import DEFAULT_USER
@@ -9,6 +10,7 @@ from amqpy_broker.core.errors import ConnectionForced
 from amqpy_broker.core.users import Permissions
 from amqpy_broker.testing.errors import Misuse
 from amqpy_broker.testing.in_broker import InBroker, in_broker
+from amqpy_broker.testing.inside import Inside
 
 # RabbitMQ's.
 _NAME_MAX_BYTES: Final = 255
@@ -42,11 +44,16 @@ class Vhosts(InBroker):
             Misuse: there is none of that name.
         """
         inside = self.inside()
-        vhost = inside.core.vhosts.get(name)
-        if vhost is None:
+        if name not in inside.core.vhosts:
             raise Misuse(f"there is no vhost '{name}': there are {', '.join(map(repr, inside.core.vhosts))}")
-        for connection in tuple(inside.connections):
-            if connection.negotiated.vhost is vhost:
-                connection.close(ConnectionForced(f"vhost '{name}' is deleted"))
+        close_connections_to([name], inside)
         inside.core.remove_vhost(name)
         inside.history.clear(name)
+
+
+def close_connections_to(vhosts: Collection[str], inside: Inside) -> None:
+    """Close the connections to vhosts that go, or are gone; their clients are told in RabbitMQ's words."""
+    for connection in tuple(inside.connections):
+        vhost = connection.negotiated.vhost
+        if vhost is not None and vhost.name in vhosts:
+            connection.close(ConnectionForced(f"vhost '{vhost.name}' is deleted"))
