@@ -19,6 +19,7 @@ from amqpy_broker.protocols.amqp091.own_messages import make_message
 from amqpy_broker.server.background import Background
 from amqpy_broker.server.durability import Durability
 from amqpy_broker.server.server import Server
+from amqpy_broker.server.session import MakeConnection, make_connection
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,18 @@ class Broker(Background):
         self._server = self._make_server(port, unix_path)
 
     def _make_server(self, port: int, unix_path: str | None) -> Server:
-        return Server(self.core, host=self.host, port=port, unix_path=unix_path, durability=self._durability)
+        return Server(
+            self.core,
+            host=self.host,
+            port=port,
+            unix_path=unix_path,
+            make_connection=self._connection_maker(),
+            durability=self._durability,
+        )
+
+    def _connection_maker(self) -> MakeConnection:
+        """Return what makes the protocol side of each client's session."""
+        return make_connection
 
     @property
     def port(self) -> int:

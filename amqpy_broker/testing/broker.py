@@ -15,7 +15,7 @@ from amqpy_broker.core.clock import VirtualClock
 from amqpy_broker.core.vhost import VirtualHost
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.protocols.amqp091.output import Output
-from amqpy_broker.server.server import Server
+from amqpy_broker.server.session import MakeConnection
 from amqpy_broker.testing.asserting.waits import Waits
 from amqpy_broker.testing.faults.desk import Desk
 from amqpy_broker.testing.faults.embedded import EmbeddedBroker
@@ -101,8 +101,8 @@ class Broker(RestartableBroker, Waits, Kit):
                 return client_name(connection)
         return ""
 
-    def _make_server(self, port: int, unix_path: str | None) -> Server:
-        return Server(self.core, host=self.host, port=port, unix_path=unix_path, make_connection=self._make_connection)
+    def _connection_maker(self) -> MakeConnection:
+        return self._make_connection
 
     def _make_connection(
         self,

@@ -14,7 +14,7 @@ from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.protocols.amqp091.connection import Connection
 from amqpy_broker.protocols.amqp091.output import Output
 from amqpy_broker.server.broker import Broker
-from amqpy_broker.server.server import Server
+from amqpy_broker.server.session import MakeConnection
 from amqpy_broker.testing.conversation.decoder import Conversation
 from amqpy_broker.testing.conversation.events import Event
 
@@ -25,8 +25,8 @@ class WiretappedBroker(Broker):
     on_event: Callable[[Event], None] | None = None
     _conversation_count = 0
 
-    def _make_server(self, port: int, unix_path: str | None) -> Server:
-        return Server(self.core, host=self.host, port=port, unix_path=unix_path, make_connection=self._make_connection)
+    def _connection_maker(self) -> MakeConnection:
+        return self._make_connection
 
     def _make_connection(
         self,

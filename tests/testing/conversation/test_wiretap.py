@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pamqp.commands import Basic, Queue
 
 from amqpy_broker.testing.conversation.events import Ended, Event, Opened, Said
@@ -30,3 +32,10 @@ async def test_every_connection_is_heard_from_its_beginning_to_its_end() -> None
         "basic.get",
         "basic.get-ok",
     ]
+
+
+@on_each_loop
+async def test_a_broker_that_is_heard_notices_a_full_disk(tmp_path: Path) -> None:
+    broker = WiretappedBroker(data_dir=tmp_path, disk_free_limit_bytes=2**62)
+    async with broker:
+        await until(lambda: broker.core.alarms.raised)
