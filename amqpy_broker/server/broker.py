@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from anyio.abc import TaskStatus
 
@@ -18,7 +18,7 @@ from amqpy_broker.core.quotas import Limits
 from amqpy_broker.protocols.amqp091.own_messages import make_message
 from amqpy_broker.server.background import Background
 from amqpy_broker.server.durability import Durability
-from amqpy_broker.server.server import Server
+from amqpy_broker.server.server import SHUTDOWN_GRACE_S, Server
 from amqpy_broker.server.session import MakeConnection, make_connection
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,9 @@ class Broker(Background):
         JournalFailed: the directory is in use, damaged, or of a newer version; the text says what to do.
         OSError: the directory cannot be used.
     """
+
+    # How long clients may take to answer when the broker stops.
+    shutdown_grace_s: ClassVar[float] = SHUTDOWN_GRACE_S
 
     def __init__(
         self,
@@ -114,6 +117,7 @@ class Broker(Background):
             unix_path=unix_path,
             make_connection=self._connection_maker(),
             durability=self._durability,
+            shutdown_grace_s=self.shutdown_grace_s,
         )
 
     def _connection_maker(self) -> MakeConnection:

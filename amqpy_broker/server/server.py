@@ -42,11 +42,13 @@ class Server:
         unix_path: str | None = None,
         make_connection: MakeConnection = make_connection,
         durability: Durability | None = None,
+        shutdown_grace_s: float = SHUTDOWN_GRACE_S,
     ) -> None:
         self._core = core
         self._durability = durability
         self._failure: JournalFailed | None = None
         self._make_connection = make_connection
+        self._shutdown_grace_s = shutdown_grace_s
         self._host = host
         self._port = port
         self._unix_path = unix_path
@@ -195,7 +197,7 @@ class Server:
             session.shut_down()
         if self._sessions:
             self._all_gone = anyio.Event()
-            with anyio.move_on_after(SHUTDOWN_GRACE_S):
+            with anyio.move_on_after(self._shutdown_grace_s):
                 await self._all_gone.wait()
 
     def _journal_failed(self, failure: JournalFailed) -> None:

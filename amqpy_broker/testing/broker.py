@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from types import TracebackType
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import anyio.lowlevel
 from anyio.abc import ByteStream
@@ -55,6 +55,9 @@ class Broker(RestartableBroker, Waits, Kit):
         host: address to listen on.
         port: port to listen on; 0 is any free one.
     """
+
+    # Tests often leave blocking clients open, which will never answer.
+    shutdown_grace_s: ClassVar[float] = 0.1
 
     def __init__(
         self,
@@ -205,8 +208,13 @@ class Broker(RestartableBroker, Waits, Kit):
         minutes: float = 0,
         seconds: float = 0,
         milliseconds: float = 0,
+        unacked_ok: bool = True,
     ) -> None:
         """Let time pass, as `clock.advance` does, but let clients act on what happens at the time when it happens.
+
+        Args:
+            by: how long; or in parts.
+            unacked_ok: go on while consumers keep deliveries; False waits until their work is done, each time.
 
         Raises:
             Misuse: the broker's time is real, or it would go back.
@@ -216,14 +224,14 @@ class Broker(RestartableBroker, Waits, Kit):
             days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
         )
         target_s = self.clock.after(step)
-        await self.settled(unacked_ok=True)
+        await self.settled(unacked_ok=unacked_ok)
         while (next_s := self._server.next_deadline_s) < target_s:
             before = self._settling.steps
             self.clock.turn_to(next_s)
             if self._settling.steps != before or self._settling.is_busy(self._server):
-                await self.settled(unacked_ok=True)
+                await self.settled(unacked_ok=unacked_ok)
         self.clock.turn_to(target_s)
-        await self.settled(unacked_ok=True)
+        await self.settled(unacked_ok=unacked_ok)
 
     def vhost(self, name: str) -> VhostKit:
         """Return the kit at home in one vhost, whether there is such a vhost yet or not."""

@@ -179,6 +179,7 @@ class BrokerThread(BlockingWaits, Kit):
         minutes: float = 0,
         seconds: float = 0,
         milliseconds: float = 0,
+        unacked_ok: bool = True,
     ) -> None:
         """Let time pass, and let clients act on what happens at the time when it happens; see `Broker.advance`.
 
@@ -189,7 +190,7 @@ class BrokerThread(BlockingWaits, Kit):
         step = (by or timedelta()) + timedelta(
             days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
         )
-        self._wait(partial(self._started().advance, step))
+        self._wait(partial(self._started().advance, step, unacked_ok=unacked_ok))
 
     def restart(self, *, how: How = "shutdown") -> None:
         """Stop, lose what is not durable, and start again on the same port; see `Broker.restart`.

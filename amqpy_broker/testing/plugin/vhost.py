@@ -71,12 +71,13 @@ class Vhost(BlockingVhostKit):
         minutes: float = 0,
         seconds: float = 0,
         milliseconds: float = 0,
+        unacked_ok: bool = True,
     ) -> None:
         """Let time pass; see `Broker.advance`."""
         step = (by or timedelta()) + timedelta(
             days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
         )
-        self.broker.advance(step)
+        self.broker.advance(step, unacked_ok=unacked_ok)
 
 
 @contextmanager

@@ -167,3 +167,23 @@ def test_a_thread_has_the_same() -> None:
         assert broker.clock.now == before + timedelta(seconds=1)
         assert channel.queue_declare("q", passive=True).method.message_count == 0
         connection.close()
+
+
+async def test_time_waits_for_consumers_if_asked_to() -> None:
+    async with Broker(virtual_time=True) as broker:
+        connection = await aio_pika.connect(broker.url)
+        channel = await connection.channel()
+        queue = await channel.declare_queue("q", arguments={"x-message-ttl": 60_000})
+        done = []
+
+        async def work(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+            await anyio.sleep(0.05)
+            await message.ack()
+            done.append(broker.clock.now)
+
+        await queue.consume(work)
+        before = broker.clock.now
+        broker.publish("", "q", b"m")
+        await broker.advance(hours=1, unacked_ok=False)
+        assert done == [before]
+        await connection.close()
