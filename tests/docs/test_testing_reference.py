@@ -22,7 +22,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "testing" / "reference.md").read_te
 # Public for other parts of the kit, not for tests.
 WITHIN_THE_KIT = {
     *("inside", "run_in_broker", "block_on", "core", "home_vhost", "history_vhost"),
-    *("facade", "started_at", "settling", "wanted_address", "table", "after", "turn_to"),
+    *("facade", "started_at", "settling", "shutdown_grace_s", "wanted_address", "table", "after", "turn_to"),
 }
 
 
