@@ -89,6 +89,7 @@ class Disk:
                 len(several),
                 sum(self.messages[name].body_size for name in several),
                 any(name in self.expiries or name in self.marks for name in several),
+                any(name in self.marks for name in several),
             )
 
 

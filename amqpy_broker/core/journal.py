@@ -32,10 +32,16 @@ class Name(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What happened to a stored message since: how often it came back, and how often of these somebody failed."""
+    """What is to be known of a stored message besides: most often, that it came back.
 
+    A message that has a priority in its queue is marked from the beginning: its page must be looked at.
+    """
+
+    # How often it came back and somebody had failed with it, and how often it came back.
     delivery_count: int
     acquired_count: int
+    # When it came back last: what came back later has a higher number. 0: never, or nobody asks.
+    returned_at: int = 0
 
 
 @dataclass(slots=True)
@@ -52,7 +58,7 @@ class Batch:
     # Messages of earlier batches that are gone: one by one, and from one place in the queue to another, both included.
     settled: list[Name] = field(default_factory=list)
     settled_ranges: list[tuple[Name, int]] = field(default_factory=list)
-    # Messages of earlier batches, or of this one, that came back to their queues.
+    # Messages of earlier batches, or of this one, that came back to their queues, or are not like the others.
     marks: dict[Name, Mark] = field(default_factory=dict)
     # Queues that are gone, with everything in them.
     dropped_queues: list[int] = field(default_factory=list)
@@ -90,6 +96,8 @@ class Page:
     body_bytes: int
     # Whether any of them expires, or carries a mark.
     special: bool = False
+    # Whether any of them carries a mark.
+    marked: bool = False
 
 
 class Stored(NamedTuple):
@@ -237,7 +245,7 @@ class JournalWriter:
         self._wake()
 
     def mark(self, batch: int, queue: int, place: int, mark: Mark) -> None:
-        """Remember that a message came back."""
+        """Remember something of a message: that it came back, or that it is not like the others."""
         self._batch.marks[Name(batch, queue, place)] = mark
         self._wake()
 

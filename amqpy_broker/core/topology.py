@@ -21,10 +21,10 @@ from amqpy_broker.core.names import DEFAULT_EXCHANGE, NameSource, queue_text
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.arguments import stored_arguments
 from amqpy_broker.core.queues.base import Consumer, Queue
-from amqpy_broker.core.queues.journaled import JOURNALED, Journaled
+from amqpy_broker.core.queues.journaled import Journaled
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.settings import queue_type_of, read_settings
-from amqpy_broker.core.queues.types import queue_class
+from amqpy_broker.core.queues.types import JOURNALED, queue_class
 from amqpy_broker.core.queues.window import Window
 from amqpy_broker.core.timers import Timers
 from amqpy_broker.core.topology_events import (

@@ -19,8 +19,8 @@ SETTLED: Final = ord("1")
 
 # version, flags, reserved, crc, slots, marks
 _NOTES: Final = struct.Struct("<BBHIII")
-# slot, delivery count, acquired count
-_MARK: Final = struct.Struct("<Iqq")
+# slot, delivery count, acquired count, number of the last return
+_MARK: Final = struct.Struct("<Iqqq")
 _ID: Final = struct.Struct("<q")
 _CRC_AT: Final = 4
 _AFTER_CRC: Final = 8

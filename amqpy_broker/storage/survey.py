@@ -214,16 +214,18 @@ class _Part:
     count: int = 0
     body_bytes: int = 0
     special: bool = False
+    marked: bool = False
 
     def page(self, batch: int, queue: int) -> Page:
-        return Page(batch, queue, self.first, self.last, self.count, self.body_bytes, self.special)
+        return Page(batch, queue, self.first, self.last, self.count, self.body_bytes, self.special, self.marked)
 
-    def add(self, first: int, last: int, count: int, body_bytes: int, *, special: bool) -> None:
+    def add(self, first: int, last: int, count: int, body_bytes: int, *, expires: bool, marked: bool) -> None:
         self.first = min(self.first, first)
         self.last = max(self.last, last)
         self.count += count
         self.body_bytes += body_bytes
-        self.special = self.special or special
+        self.special = self.special or expires or marked
+        self.marked = self.marked or marked
 
 
 def _gather(piece: Piece, live: int, parts: dict[int, _Part]) -> None:
@@ -233,8 +235,10 @@ def _gather(piece: Piece, live: int, parts: dict[int, _Part]) -> None:
         for queue, place, message, length in piece.head.runs:
             size = sum(body_sizes[message : message + length])
             last = place + length - 1
-            parts.setdefault(queue, _Part(place, place)).add(place, last, length, size, special=False)
+            part = parts.setdefault(queue, _Part(place, place))
+            part.add(place, last, length, size, expires=False, marked=False)
         return
     for queue, place, slot, message in live_places(piece):
-        special = slot in piece.marks or slot in piece.body.expiries
-        parts.setdefault(queue, _Part(place, place)).add(place, place, 1, body_sizes[message], special=special)
+        expires, marked = slot in piece.body.expiries, slot in piece.marks
+        part = parts.setdefault(queue, _Part(place, place))
+        part.add(place, place, 1, body_sizes[message], expires=expires, marked=marked)

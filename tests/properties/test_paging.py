@@ -9,7 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from amqpy_broker.core.arguments import arguments
 from amqpy_broker.core.broker import BrokerCore
-from amqpy_broker.core.queues.base import Queue, QueuedMessage
+from amqpy_broker.core.profile import profile_named
+from amqpy_broker.core.queues.base import QueuedMessage
+from amqpy_broker.core.queues.classic import ClassicQueue
 from tests.fakes import FakeConsumer, FakeMessage, ManualClock
 from tests.memory_journal import MemoryJournal
 from tests.properties.test_journal import TINY
@@ -21,19 +23,23 @@ SETTINGS: list[dict[str, object]] = [
     {"x-message-ttl": 20_000},
     {"x-delayed-retry-type": "all", "x-delayed-retry-min": 5000},
 ]
-Twins = tuple[Queue, Queue]
+QUORUM_SETTINGS: list[dict[str, object]] = [*SETTINGS, {"x-delivery-limit": 2}]
+# Of messages that follow each other, where they have any: urgent to some versions, and to all that know any.
+PRIORITIES = (0, 0, 7, 4, 0, 0, 1, 5, 0)
 
 
 class PagingMachine(RuleBasedStateMachine):
     """Does the same to both, and compares what comes of it."""
 
-    @initialize(durable=st.booleans(), wanted=st.sampled_from(SETTINGS))
-    def begin(self, durable: bool, wanted: dict[str, object]) -> None:
+    journal: MemoryJournal
+    cores: tuple[BrokerCore, BrokerCore]
+
+    def begin_with(self, *, durable: bool, wanted: dict[str, object], profile: str = "4.0") -> None:
         self.clock = ManualClock()
         self.journal = MemoryJournal()
         self.cores = (
-            BrokerCore(clock=self.clock, journal=self.journal, window=TINY),
-            BrokerCore(clock=self.clock),
+            BrokerCore(clock=self.clock, journal=self.journal, window=TINY, profile=profile_named(profile)),
+            BrokerCore(clock=self.clock, profile=profile_named(profile)),
         )
         for core in self.cores:
             core.vhosts["/"].create_queue("dead", durable=False)
@@ -47,24 +53,29 @@ class PagingMachine(RuleBasedStateMachine):
         self.consumers: list[FakeConsumer] = []
 
     @rule(
-        count=st.integers(1, 20), persistent=st.booleans(), mixed=st.booleans(), ttl_s=st.sampled_from([None, None, 9])
+        count=st.integers(1, 20),
+        persistent=st.booleans(),
+        mixed=st.booleans(),
+        urgent=st.booleans(),
+        ttl_s=st.sampled_from([None, None, 9]),
     )
-    def publish(self, count: int, persistent: bool, mixed: bool, ttl_s: int | None) -> None:
+    def publish(self, count: int, persistent: bool, mixed: bool, urgent: bool, ttl_s: int | None) -> None:
         for index in range(count):
             self.last_number += 1
             message = FakeMessage(
                 str(self.last_number),
                 persistent=persistent != (mixed and index % 3 == 0),
                 expiration_ms=None if ttl_s is None else ttl_s * 1000,
+                priority=PRIORITIES[self.last_number % len(PRIORITIES)] if urgent else 0,
             )
             for queue in self.queues:
                 queue.enqueue(message)
 
-    @rule(rounds=st.integers(1, 4), persistent=st.booleans(), mixed=st.booleans())
-    def publish_and_sync(self, rounds: int, persistent: bool, mixed: bool) -> None:
+    @rule(rounds=st.integers(1, 4), persistent=st.booleans(), mixed=st.booleans(), urgent=st.booleans())
+    def publish_and_sync(self, rounds: int, persistent: bool, mixed: bool, urgent: bool) -> None:
         """Grow in such a way that there is something to page out."""
         for _ in range(rounds):
-            self.publish(6, persistent=persistent, mixed=mixed, ttl_s=None)
+            self.publish(6, persistent=persistent, mixed=mixed, urgent=urgent, ttl_s=None)
             self.flush(all_of_it=True)
 
     @rule(count=st.integers(1, 8))
@@ -148,13 +159,58 @@ class PagingMachine(RuleBasedStateMachine):
         assert not self.journal.disk.messages
 
 
-def shown(queued: QueuedMessage | None) -> tuple[str, bool] | None:
+class ClassicPagingMachine(PagingMachine):
+    """Does it with classic queues."""
+
+    @initialize(durable=st.booleans(), wanted=st.sampled_from(SETTINGS))
+    def begin(self, durable: bool, wanted: dict[str, object]) -> None:
+        self.begin_with(durable=durable, wanted=wanted)
+
+
+class QuorumPagingMachine(PagingMachine):
+    """Does the same with quorum queues, of any version, and through restarts of the one that pages."""
+
+    @initialize(profile=st.sampled_from(["3.10", "4.0", "4.3"]), wanted=st.sampled_from(QUORUM_SETTINGS))
+    def begin_quorum(self, profile: str, wanted: dict[str, object]) -> None:
+        self.profile = profile
+        self.wanted = {**wanted, "x-queue-type": "quorum"}
+        self.begin_with(durable=True, wanted=self.wanted, profile=profile)
+
+    @precondition(lambda self: "x-delayed-retry-type" not in self.wanted)
+    @rule(crash=st.booleans())
+    def restart(self, crash: bool) -> None:
+        """Start again, when everything has come back; only a crash makes a difference that can be seen."""
+        ended, self.unacked = self.unacked, []
+        if ended:
+            for queue, returned in zip(self.queues, zip(*ended, strict=True), strict=True):
+                queue.requeue(returned)
+        for _ in range(2):
+            self.flush(all_of_it=True)
+        if not crash:
+            self.cores[0].close()
+        self.journal = MemoryJournal(self.journal.disk)
+        again = BrokerCore(clock=self.clock, journal=self.journal, window=TINY, profile=profile_named(self.profile))
+        again.vhosts["/"].create_queue("dead", durable=False)
+        self.cores = again, self.cores[1]
+        self.queues[0] = again.vhosts["/"].queues["q"]
+        self.cores[1].vhosts["/"].queues["dead"].purge()
+        twin = self.queues[1]
+        assert isinstance(twin, ClassicQueue)
+        # Whose turn it is between levels is not kept.
+        twin._ready.turn = 0
+        for queued, _ in twin._ready.listed() if crash else ():
+            queued.redelivered = True
+
+
+def shown(queued: QueuedMessage | None) -> tuple[str, bool, object] | None:
     if queued is None:
         return None
     assert isinstance(queued.message, FakeMessage)
-    return queued.message.text, queued.redelivered
+    return queued.message.text, queued.redelivered, dict(queued.message.headers)
 
 
 # Long runs take their time.
-TestPaging = pytest.mark.timeout(900)(PagingMachine.TestCase)
+TestPaging = pytest.mark.timeout(900)(ClassicPagingMachine.TestCase)
 TestPaging.settings = settings(stateful_step_count=50)
+TestQuorumPaging = pytest.mark.timeout(900)(QuorumPagingMachine.TestCase)
+TestQuorumPaging.settings = settings(stateful_step_count=50)

@@ -61,7 +61,8 @@ class State:
         for (batch, queue), several in names.items():
             bodies = sum(len(self.messages[name][0]) for name in several)
             special = any(self.messages[name][1:] != (None, None) for name in several)
-            pages.append(Page(batch, queue, several[0].place, several[-1].place, len(several), bodies, special))
+            marked = any(self.messages[name][2] is not None for name in several)
+            pages.append(Page(batch, queue, several[0].place, several[-1].place, len(several), bodies, special, marked))
         return pages
 
 
@@ -103,7 +104,7 @@ class Workload:
             batch.settled_ranges.append((name, name.place + random.randint(0, 30)))
         if names and random.random() < 0.4:
             for name in random.sample(names, random.randint(1, min(len(names), 4))):
-                batch.marks[name] = Mark(random.randint(0, 9), random.randint(0, 9))
+                batch.marks[name] = Mark(random.randint(0, 9), random.randint(0, 9), random.randint(0, 9))
         if random.random() < 0.08:
             batch.dropped_queues = [self._drop_queue()]
             for parts in (batch.parts, batch.spilled):

@@ -33,6 +33,8 @@ class QueuedMessage:
     expires_at_s: float = float("inf")
     # How often it came back; counted where that makes a difference.
     delivery_count: int = 0
+    # When it came back last, as a number that grows from return to return; 0 for never, and where nobody asks.
+    returned_at: int = 0
 
     def __init__(self, message: Message, queue: Queue, position: int) -> None:
         self.message = message

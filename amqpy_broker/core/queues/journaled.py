@@ -24,7 +24,6 @@ from amqpy_broker.core.queues.groups import GroupedMessage, GroupedQueue
 from amqpy_broker.core.queues.last_value import KeyedMessage, LastValueQueue
 from amqpy_broker.core.queues.paged import PagedReady
 from amqpy_broker.core.queues.properties import QueueProperties
-from amqpy_broker.core.queues.quorum import CountedMessage, QuorumQueue
 from amqpy_broker.core.queues.ready import FifoReady
 from amqpy_broker.core.queues.retry import RetriedMessage
 
@@ -107,11 +106,17 @@ class Journaled(ClassicQueue):
         if queued.expires_at_s != _NEVER:
             self._journal.expires(self._name, queued.position, self._around.timers.unix_ms(queued.expires_at_s))
 
+    @property
+    def _paged_part(self) -> PagedReady | None:
+        """What of the ready messages may leave memory."""
+        return self._ready if isinstance(self._ready, PagedReady) else None
+
     def _page_out_behind(self) -> None:
         """Let go of what is behind the head window, and look again when there is more."""
         window = self._around.window
-        if isinstance(self._ready, PagedReady):
-            self._ready.page_out(window.head_bytes, spill=False)
+        paged = self._paged_part
+        if paged is not None:
+            paged.page_out(window.head_bytes, spill=False)
         self._page_at_bytes = max(self._bytes, window.queue_bytes) + window.step_bytes
 
     # --- out --------------------------------------------------------------------------------------------------------
@@ -148,9 +153,13 @@ class Journaled(ClassicQueue):
         returned = list(returned)
         super().requeue(returned, failed=failed)
         for queued in returned:
-            mark = _mark_of(queued)
+            mark = self._mark_of(queued)
             if mark is not None and not self.deleted:
                 self._mark(queued, mark)
+
+    def _mark_of(self, queued: QueuedMessage) -> Mark | None:
+        """Say how often a message came back, if its queue counts that."""
+        return Mark(queued.delivery_count, queued.delivery_count) if isinstance(queued, RetriedMessage) else None
 
     def _mark(self, queued: QueuedMessage, mark: Mark) -> None:
         if queued.batch:
@@ -172,16 +181,23 @@ class Journaled(ClassicQueue):
         # Places go on where they ended, so that no new message is taken for one that was handed out.
         self._next_position = max(last_place, delivered_place)
         self._delivered_place = self._next_position if crashed else delivered_place
+        self._take_back_pages(pages)
+
+    def _take_back_pages(self, pages: list[Page]) -> None:
         if isinstance(self._ready, PagedReady) and self._deduplication is None:
             self._ready.take_pages(pages)
-            if self.settings.max_length_bytes is not None:
-                self._ready_body_bytes = sum(page.body_bytes for page in pages)
-            if any(page.special for page in pages):
-                self._expire_by_timer()
+            self._count_pages(pages)
             return
         for page in pages:
             for stored in self._journal.read(page):
                 self._take_back(stored, page.batch)
+
+    def _count_pages(self, pages: list[Page]) -> None:
+        """Know of messages that are not read what concerns the whole queue."""
+        if self.settings.max_length_bytes is not None:
+            self._ready_body_bytes = sum(page.body_bytes for page in pages)
+        if any(page.special for page in pages):
+            self._expire_by_timer()
 
     def _take_back(self, stored: Stored, batch: int) -> None:
         if self._deduplication is not None:
@@ -220,7 +236,7 @@ class Journaled(ClassicQueue):
             return max(self._delivered_place, self._next_position if first is None else first - 1)
         for queued in self._ready.after(None):
             if queued.redelivered:
-                self._mark(queued, _mark_of(queued) or _CAME_BACK)
+                self._mark(queued, self._mark_of(queued) or _CAME_BACK)
         return 0
 
 
@@ -254,20 +270,6 @@ class JournaledClassicQueue(Journaled):
         batch = queued.batch
         if batch and not self.deleted:
             self._journal.settle(batch, self._name, queued.position)
-
-
-class JournaledQuorumQueue(Journaled, QuorumQueue):
-    """A quorum queue in the journal."""
-
-    __slots__ = ()
-
-    stores_all = True
-
-    def _remember(self, queued: QueuedMessage, mark: Mark) -> None:
-        assert isinstance(queued, CountedMessage)
-        queued.delivery_count, queued.acquired_count = mark
-        if mark.acquired_count:
-            self._tell(queued)
 
 
 class JournaledGroupedQueue(Journaled, GroupedQueue):
@@ -320,22 +322,3 @@ class JournaledLastValueQueue(Journaled, LastValueQueue):
         if value is not None:
             value.newest_position = queued.position
         self._make_ready(queued)
-
-
-JOURNALED: Final[dict[type[ClassicQueue], type[Journaled]]] = {
-    ClassicQueue: JournaledClassicQueue,
-    QuorumQueue: JournaledQuorumQueue,
-    GroupedQueue: JournaledGroupedQueue,
-    LastValueQueue: JournaledLastValueQueue,
-}
-
-
-def _mark_of(queued: QueuedMessage) -> Mark | None:
-    """Say how often a message came back, if its queue counts that."""
-    match queued:
-        case CountedMessage():
-            return Mark(queued.delivery_count, queued.acquired_count)
-        case RetriedMessage():
-            return Mark(queued.delivery_count, queued.delivery_count)
-        case _:
-            return None

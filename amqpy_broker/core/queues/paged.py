@@ -53,6 +53,29 @@ class Home(Protocol):
         ...
 
 
+class Draft:
+    """A page that is being made."""
+
+    __slots__ = ("body_bytes", "count", "first", "last", "special")
+
+    def __init__(self) -> None:
+        self.first = self.last = self.count = self.body_bytes = 0
+        self.special = False
+
+    def add(self, queued: QueuedMessage) -> None:
+        """Take in a message; places ascend."""
+        if not self.count:
+            self.first = queued.position
+        self.last = queued.position
+        self.count += 1
+        self.body_bytes += queued.message.body_size
+        self.special = self.special or queued.expires_at_s != _NEVER
+
+    def page(self, kind: type[Page], batch: int, name: int) -> Page:
+        """Make the page."""
+        return kind(batch, name, self.first, self.last, self.count, self.body_bytes, self.special)
+
+
 class PagedReady(FifoReady):
     """What is ready in a queue, as much of it as there is room for."""
 
@@ -134,7 +157,7 @@ class PagedReady(FifoReady):
         leaving, self._leaving = self._leaving, {}
         for page in pages:
             if not self._home.deleted and not (isinstance(page, SpilledPage) and page.batch in leaving):
-                self._journal.settle_page(page)
+                self._forget_page(page)
         for batch, messages in leaving.items():
             self._forget_leaving(batch, messages)
         yield from super().drain()
@@ -166,7 +189,7 @@ class PagedReady(FifoReady):
         """
         if not self._pages and not self._tail:
             self._cut_off_tail(keep_bytes)
-        drafts: dict[tuple[int, bool], _Draft] = {}
+        drafts: dict[tuple[int, bool], Draft] = {}
         freed_bytes = left_bytes = 0
         while self._tail and freed_bytes < wanted_bytes:
             batch = self._page_for(self._tail[0], spill=spill)
@@ -177,11 +200,11 @@ class PagedReady(FifoReady):
             freed_bytes += size
             if batch:
                 left_bytes += size
-                drafts.setdefault((batch, False), _Draft()).add(queued)
+                drafts.setdefault((batch, False), Draft()).add(queued)
             else:
-                drafts.setdefault((self._spill(queued), True), _Draft()).add(queued)
+                drafts.setdefault((self._spill(queued), True), Draft()).add(queued)
         for (batch, spilled), draft in drafts.items():
-            self._pages.append(draft.page(SpilledPage if spilled else Page, batch, self._name))
+            self._pages.append(draft.page(SpilledPage if spilled else self._kind_of(draft), batch, self._name))
             self._paged_count += draft.count
         self._home.left_memory(left_bytes)
         return freed_bytes
@@ -298,12 +321,25 @@ class PagedReady(FifoReady):
         return messages
 
     def _revive(self, page: Page, batch: int) -> list[QueuedMessage]:
+        return [self._home.revive(one, batch) for one in self._stored(page)]
+
+    def _stored(self, page: Page) -> list[Stored]:
+        """Read what belongs to a page."""
         stored = self._journal.read(page)
         if self._mixed:
             # What was stored and what was spilled may be in one batch, side by side.
             persistent = not isinstance(page, SpilledPage)
             stored = [one for one in stored if one.message.persistent is persistent]
-        return [self._home.revive(one, batch) for one in stored]
+        return stored
+
+    # --- what others do otherwise -----------------------------------------------------------------------------------
+
+    def _kind_of(self, draft: Draft) -> type[Page]:
+        """Say what a page becomes."""
+        return Page
+
+    def _forget_page(self, page: Page) -> None:
+        self._journal.settle_page(page)
 
 
 def _rest_of(page: Page, last: int, found: list[QueuedMessage]) -> Page:
@@ -314,26 +350,3 @@ def _rest_of(page: Page, last: int, found: list[QueuedMessage]) -> Page:
 
 def _size_of(queued: QueuedMessage) -> int:
     return queued.message.memory_size + MESSAGE_OVERHEAD_BYTES
-
-
-class _Draft:
-    """A page that is being made."""
-
-    __slots__ = ("body_bytes", "count", "first", "last", "special")
-
-    def __init__(self) -> None:
-        self.first = self.last = self.count = self.body_bytes = 0
-        self.special = False
-
-    def add(self, queued: QueuedMessage) -> None:
-        """Take in a message; places ascend."""
-        if not self.count:
-            self.first = queued.position
-        self.last = queued.position
-        self.count += 1
-        self.body_bytes += queued.message.body_size
-        self.special = self.special or queued.expires_at_s != _NEVER
-
-    def page(self, kind: type[Page], batch: int, name: int) -> Page:
-        """Make the page."""
-        return kind(batch, name, self.first, self.last, self.count, self.body_bytes, self.special)

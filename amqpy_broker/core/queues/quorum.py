@@ -22,7 +22,15 @@ from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, QueuedMessa
 from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.contents import Kept
 from amqpy_broker.core.queues.properties import QueueProperties
-from amqpy_broker.core.queues.ready import PriorityReady, Ready, ReturnsFirst, ReturnsLast, TwoLevelReady
+from amqpy_broker.core.queues.ready import (
+    HIGH_PRIORITY,
+    FifoReady,
+    PriorityReady,
+    Ready,
+    ReturnsFirst,
+    ReturnsLast,
+    TwoLevelReady,
+)
 
 X_DELIVERY_COUNT: Final = "x-delivery-count"
 X_ACQUIRED_COUNT: Final = "x-acquired-count"
@@ -33,7 +41,7 @@ _NEVER: Final = float("inf")
 class CountedMessage(ExpiringMessage):
     """A queued message that knows how often it came back, and what it was before that was written into it."""
 
-    __slots__ = ("acquired_count", "delivery_count", "original")
+    __slots__ = ("acquired_count", "delivery_count", "original", "returned_at")
 
     def __init__(self, message: Message, queue: "QuorumQueue", position: int) -> None:
         super().__init__(message, queue, position, _NEVER)
@@ -41,12 +49,13 @@ class CountedMessage(ExpiringMessage):
         # How often it came back, and how often of these somebody had failed with it.
         self.acquired_count = 0
         self.delivery_count = 0
+        self.returned_at = 0
 
 
 class QuorumQueue(ClassicQueue):
     """A quorum queue with one member."""
 
-    __slots__ = ("_delivery_limit", "_tells_acquired", "_tells_first_delivery")
+    __slots__ = ("_delivery_limit", "_returns_count", "_tells_acquired", "_tells_first_delivery")
 
     type: ClassVar[str] = "quorum"
 
@@ -59,6 +68,8 @@ class QuorumQueue(ClassicQueue):
         self._delivery_limit = None if limit is None or limit < 0 else limit
         self._tells_acquired = around.profile.counts_acquired
         self._tells_first_delivery = around.profile.tells_first_quorum_delivery
+        # Messages that came back, ever.
+        self._returns_count = 0
         self._ready = _ready_for(around.profile)
 
     @classmethod
@@ -100,6 +111,8 @@ class QuorumQueue(ClassicQueue):
                 self._bury(queued, Reason.DELIVERY_LIMIT)
             else:
                 self._tell(queued)
+                self._returns_count += 1
+                queued.returned_at = self._returns_count
                 staying.append(queued)
         super().requeue(staying, failed=failed)
 
@@ -128,6 +141,9 @@ class QuorumQueue(ClassicQueue):
     def _recall(self, queued: QueuedMessage, kept: Kept) -> None:
         assert isinstance(queued, CountedMessage)
         queued.delivery_count, queued.acquired_count = kept.delivery_count, kept.acquired_count
+        if kept.came_back:
+            self._returns_count += 1
+            queued.returned_at = self._returns_count
         if queued.acquired_count:
             self._tell(queued)
 
@@ -168,5 +184,16 @@ def _ready_for(profile: Profile) -> Ready:
     """Choose in which order messages leave: versions differ in priorities, and in where a message comes back to."""
     if profile.quorum_priority_levels == 1:
         return ReturnsLast()
-    two_levels = profile.quorum_priority_levels == _TWO_LEVELS
-    return ReturnsFirst(TwoLevelReady() if two_levels else PriorityReady(profile.quorum_priority_levels - 1))
+    return ReturnsFirst(levels_for(profile))
+
+
+def levels_for(profile: Profile, lowest: FifoReady | None = None) -> TwoLevelReady | PriorityReady:
+    """Choose how priorities are kept apart, where they are; the lowest level may be given."""
+    if profile.quorum_priority_levels == _TWO_LEVELS:
+        return TwoLevelReady(lowest)
+    return PriorityReady(profile.quorum_priority_levels - 1, lowest)
+
+
+def urgent_from(profile: Profile) -> int:
+    """Say from which priority on a message is above the lowest level."""
+    return HIGH_PRIORITY if profile.quorum_priority_levels == _TWO_LEVELS else 1

@@ -11,7 +11,7 @@ from typing import Final
 from amqpy_broker.core.queues.base import QueuedMessage
 
 # From which priority on a message is urgent to a quorum queue of 4.0, and how many such go before one that is not.
-_HIGH_PRIORITY: Final = 5
+HIGH_PRIORITY: Final = 5
 _HIGH_IN_A_ROW_MAX: Final = 2
 
 
@@ -127,32 +127,35 @@ class FifoReady(Ready):
 class PriorityReady(Ready):
     """A first-in-first-out for each priority, the highest first (https://www.rabbitmq.com/docs/priority)."""
 
-    __slots__ = ("_count", "_levels")
+    __slots__ = ("_higher_count", "_levels", "_lowest")
 
-    def __init__(self, max_priority: int) -> None:
-        self._levels = [FifoReady() for _ in range(max_priority + 1)]
-        self._count = 0
+    def __init__(self, max_priority: int, lowest: FifoReady | None = None) -> None:
+        """Have priorities from 0 to the highest; what has none may be kept in a place of its own."""
+        self._lowest = FifoReady() if lowest is None else lowest
+        self._levels = [self._lowest, *(FifoReady() for _ in range(max_priority))]
+        # Messages above the lowest level: most often there are none.
+        self._higher_count = 0
 
     def append(self, queued: QueuedMessage) -> None:
         """Add a message at the end of its priority; what is too high counts as the highest."""
-        self._level(queued).append(queued)
-        self._count += 1
+        level = self._level(queued)
+        level.append(queued)
+        if level is not self._lowest:
+            self._higher_count += 1
 
     def put_back(self, queued: QueuedMessage) -> None:
         """Return a message to its place."""
-        self._level(queued).put_back(queued)
-        self._count += 1
+        level = self._level(queued)
+        level.put_back(queued)
+        if level is not self._lowest:
+            self._higher_count += 1
 
     def pop(self) -> QueuedMessage | None:
         """Take the first message of the highest priority that has any."""
-        if not self._count:
-            return None
-        for level in reversed(self._levels):
-            queued = level.pop()
-            if queued is not None:
-                self._count -= 1
-                return queued
-        raise AssertionError("messages are counted that are not there")
+        if not self._higher_count:
+            return self._lowest.pop()
+        self._higher_count -= 1
+        return self._highest_level().pop()
 
     def pop_expired(self, now_s: float) -> QueuedMessage | None:
         """Take the first message of the highest priority that has any, if it has expired."""
@@ -161,9 +164,7 @@ class PriorityReady(Ready):
     @property
     def next_expiry_s(self) -> float:
         """When the first message expires."""
-        if not self._count:
-            return float("inf")
-        return next(level for level in reversed(self._levels) if level).next_expiry_s
+        return (self._highest_level() if self._higher_count else self._lowest).next_expiry_s
 
     def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
         """Show what leaves after a message."""
@@ -180,12 +181,16 @@ class PriorityReady(Ready):
             yield from level.listed()
 
     def drain(self) -> Iterator[QueuedMessage]:
-        """Take everything."""
-        while (queued := self.pop()) is not None:
-            yield queued
+        """Take everything, the highest priority first."""
+        self._higher_count = 0
+        for level in reversed(self._levels):
+            yield from level.drain()
 
     def __len__(self) -> int:
-        return self._count
+        return self._higher_count + len(self._lowest)
+
+    def _highest_level(self) -> FifoReady:
+        return next(level for level in reversed(self._levels) if level)
 
     def _level(self, queued: QueuedMessage) -> FifoReady:
         return self._levels[min(queued.message.priority, len(self._levels) - 1)]
@@ -199,9 +204,10 @@ class TwoLevelReady(Ready):
 
     __slots__ = ("_high", "_high_in_a_row", "_normal")
 
-    def __init__(self) -> None:
+    def __init__(self, normal: FifoReady | None = None) -> None:
+        """Begin; what is not urgent may be kept in a place of its own."""
         self._high = FifoReady()
-        self._normal = FifoReady()
+        self._normal = FifoReady() if normal is None else normal
         self._high_in_a_row = 0
 
     def append(self, queued: QueuedMessage) -> None:
@@ -249,9 +255,10 @@ class TwoLevelReady(Ready):
         self._high_in_a_row = turn
 
     def drain(self) -> Iterator[QueuedMessage]:
-        """Take everything."""
-        while (queued := self.pop()) is not None:
-            yield queued
+        """Take everything, the higher level first."""
+        self._high_in_a_row = 0
+        yield from self._high.drain()
+        yield from self._normal.drain()
 
     def __len__(self) -> int:
         return len(self._high) + len(self._normal)
@@ -262,7 +269,7 @@ class TwoLevelReady(Ready):
         return self._high
 
     def _level(self, queued: QueuedMessage) -> FifoReady:
-        return self._high if queued.message.priority >= _HIGH_PRIORITY else self._normal
+        return self._high if queued.message.priority >= HIGH_PRIORITY else self._normal
 
 
 class ReturnsFirst(Ready):
@@ -297,7 +304,7 @@ class ReturnsFirst(Ready):
 
     def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
         """Show what leaves after a message; what came back by its age."""
-        if last is None or last.redelivered:
+        if last is None or last.returned_at:
             position = 0 if last is None else last.position
             yield from sorted(queued for queued in self._returned if queued.position > position)
             last = None
@@ -319,8 +326,9 @@ class ReturnsFirst(Ready):
 
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
-        while (queued := self.pop()) is not None:
-            yield queued
+        while self._returned:
+            yield self._returned.popleft()
+        yield from self._fresh.drain()
 
     def __len__(self) -> int:
         return len(self._returned) + len(self._fresh)
