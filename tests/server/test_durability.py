@@ -153,9 +153,12 @@ async def test_what_a_step_did_is_one_batch_and_is_handed_over_after_it() -> Non
         before = durable.journal.batches_count
 
         await client.send(persistent(b"x") * 100)
-        assert (await client.hear())["delivery_tag"] == 100
+        # A busy machine may read them in several steps; each batch is confirmed at once.
+        confirms_count = 1
+        while (await client.hear())["delivery_tag"] < 100:
+            confirms_count += 1
 
-        assert durable.journal.batches_count == before + 1
+        assert durable.journal.batches_count == before + confirms_count < before + 100
 
 
 @on_each_loop
