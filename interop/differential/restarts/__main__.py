@@ -46,6 +46,8 @@ def main() -> int:
         print("\n".join(show_difference(name, theirs[name], ours[name])), end="\n\n")
     for name, deviation in result.deviating.items():
         print(f"deviates on purpose: {name}: {deviation.reason}")
+    for deviation in result.stale:
+        print(f"does not deviate any more: {deviation.scenario} in deviations.toml")
     print(result.summary())
     return 0 if result.is_good else 1
 
