@@ -8,7 +8,7 @@ from amqpy_broker.core.direct_replies import DirectReplies
 from amqpy_broker.core.documents import Documents
 from amqpy_broker.core.events import EVENT_EXCHANGE, INTERNAL, EventExchange, Events
 from amqpy_broker.core.journal import Journal, JournalWriter
-from amqpy_broker.core.limits import CONSUMER_TIMEOUT_MS, PAGING_SHARE
+from amqpy_broker.core.limits import CONSUMER_TIMEOUT_MS, PAGE_OUT_MAX_BYTES, PAGING_SHARE
 from amqpy_broker.core.memory import Memory
 from amqpy_broker.core.message import MessageMaker
 from amqpy_broker.core.names import NameSource
@@ -105,6 +105,8 @@ class BrokerCore:
         if self.journal is None:
             return
         wanted_bytes = int(self.memory.used_bytes - self.memory.watermark_bytes * PAGING_SHARE)
+        # It is asked for again soon: all at once would hold up everybody.
+        wanted_bytes = min(wanted_bytes, PAGE_OUT_MAX_BYTES)
         queues = (queue for vhost in self.vhosts.values() for queue in vhost.queues.values())
         for queue in sorted(queues, key=lambda queue: queue.memory_bytes, reverse=True):
             if wanted_bytes <= 0:

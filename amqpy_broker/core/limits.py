@@ -31,6 +31,8 @@ UNFINISHED_CONTENT_MAX_BYTES: Final = 256 * 1_048_576
 FRAME_OVERHEAD_BYTES: Final = 48
 # The broker counts messages in memory against a watermark; this is RabbitMQ's default share of the machine's memory.
 MEMORY_WATERMARK_SHARE: Final = 0.6
+# What leaves memory at once when it is short: twice what comes in until it is asked for again, some 10 ms of work.
+PAGE_OUT_MAX_BYTES: Final = 8 * 1_048_576
 # Publishers go on when use has fallen below this share of the watermark, so that the alarm does not flutter.
 MEMORY_RELEASE_SHARE: Final = 0.95
 # Overhead of one message waiting in memory, measured (docs/internals/performance.md).
