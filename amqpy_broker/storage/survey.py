@@ -26,7 +26,7 @@ from amqpy_broker.storage.layout import (
 )
 from amqpy_broker.storage.log import log_path, lost_commits, valid_frames
 from amqpy_broker.storage.notes import LIVE, live_flags, read_notes
-from amqpy_broker.storage.pieces import batch_of, read_body, read_head
+from amqpy_broker.storage.pieces import batch_of, is_spilled, read_body, read_head
 from amqpy_broker.storage.reader import Piece, live_places, piece_sql
 
 _FINDINGS_TOLD: Final = 10
@@ -151,6 +151,11 @@ def _survey_pieces(connection: sqlite3.Connection, found: Survey) -> None:
         piece_sql("pieces", "WHERE p.id > 0 ORDER BY p.id")
     )
     for row, head, body, notes in rows:
+        if is_spilled(row):
+            # A page of the other table stands in the place of one of this one, whose messages are gone.
+            text = f"messages of batch {batch_of(row)} are in a place of others, which are lost"
+            found.findings.append(Finding(text, "pieces", row))
+            continue
         if batch_of(row) != batch:
             found.pages.extend(part.page(batch, queue) for queue, part in parts.items())
             parts.clear()

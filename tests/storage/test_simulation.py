@@ -25,12 +25,17 @@ from tests.storage.rigs import TextFormat
 SEED = os.environ.get("AMQPY_SIMULATION_SEED")
 SEEDS_COUNT = int(os.environ.get("AMQPY_SIMULATION_SEEDS", "500"))
 SEEDS_A_TEST = 50
+# What they found once must not come back. 1505: a page of spilled messages in the place of one of those that last.
+KNOWN = (1505,)
 
 seeds = pytest.mark.parametrize(
     "seeds",
     [range(int(SEED), int(SEED) + 1)]
     if SEED
-    else [range(first, min(first + SEEDS_A_TEST, SEEDS_COUNT)) for first in range(0, SEEDS_COUNT, SEEDS_A_TEST)],
+    else [
+        *(range(first, min(first + SEEDS_A_TEST, SEEDS_COUNT)) for first in range(0, SEEDS_COUNT, SEEDS_A_TEST)),
+        *(range(seed, seed + 1) for seed in KNOWN),
+    ],
     ids=lambda seeds: f"from-{seeds[0]}",
 )
 
