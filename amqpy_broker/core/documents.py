@@ -21,6 +21,7 @@ from amqpy_broker.core.exchanges.base import Exchange
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.types import PREDECLARED
 from amqpy_broker.core.journal import JournalFailed, JournalWriter
+from amqpy_broker.core.policies import Policy
 from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.core.users import User
 
@@ -40,6 +41,8 @@ class About(StrEnum):
     EXCHANGE = "exchange"
     QUEUE = "queue"
     BINDING = "binding"
+    POLICY = "policy"
+    OPERATOR_POLICY = "operator_policy"
 
 
 def key_of(about: About, *names: str) -> str:
@@ -93,6 +96,20 @@ class Documents:
     def user_removed(self, name: str) -> None:
         """Forget a user."""
         self._remove(key_of(About.USER, name))
+
+    def policy_set(self, vhost: str, policy: Policy, *, operators: bool) -> None:
+        """Remember a policy."""
+        document = {
+            "pattern": policy.pattern,
+            "definition": dict(policy.definition),
+            "priority": policy.priority,
+            "apply_to": policy.apply_to,
+        }
+        self._put(key_of(_about_policies(operators=operators), vhost, policy.name), document)
+
+    def policy_cleared(self, vhost: str, name: str, *, operators: bool) -> None:
+        """Forget a policy."""
+        self._remove(key_of(_about_policies(operators=operators), vhost, name))
 
     def exchange_created(self, exchange: Exchange) -> None:
         """Remember an exchange, if it is durable and somebody declared it."""
@@ -149,6 +166,10 @@ class Documents:
     def _remove(self, key: str) -> None:
         if self.journal is not None and not self.recovering:
             self.journal.remove(key)
+
+
+def _about_policies(*, operators: bool) -> About:
+    return About.OPERATOR_POLICY if operators else About.POLICY
 
 
 def _lasts(destination: Destination) -> bool:
@@ -277,6 +298,20 @@ class Document:
         if value is not None and not isinstance(value, int):
             raise damaged(f"'{name}' is no number")
         return value
+
+    def amount(self, name: str) -> float:
+        """Return a field that is a number, whole or not."""
+        value = self._fields.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise damaged(f"'{name}' is no number")
+        return value
+
+    def object(self, name: str) -> dict[str, object]:
+        """Return a field that is an object."""
+        value = self._fields.get(name)
+        if not isinstance(value, dict):
+            raise damaged(f"'{name}' is no object")
+        return {str(key): item for key, item in value.items()}
 
     @property
     def arguments(self) -> Arguments:

@@ -1,15 +1,11 @@
 """Declaring again what is there: fine if it is the same (https://www.rabbitmq.com/docs/queues#property-equivalence)."""
 
-from typing import Final
-
 from amqpy_broker.core.arguments import Arguments, check_equivalent, inequivalent
 from amqpy_broker.core.erlang_terms import Atom, format_p
 from amqpy_broker.core.errors import PreconditionFailed
-from amqpy_broker.core.exchanges.base import Exchange
+from amqpy_broker.core.exchanges.base import ALTERNATE_EXCHANGE, Exchange
 from amqpy_broker.core.queues.arguments import EQUIVALENT_ARGUMENTS
 from amqpy_broker.core.queues.base import Queue
-
-ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 
 
 def check_same_exchange(

@@ -71,6 +71,10 @@ class Profile:
     checks_user_id_first: bool
     # 4.3 counts failures with a quorum queue's message apart from its returns.
     counts_acquired: bool
+    # What policies may be for; 3.10 does not tell types of queues apart.
+    policy_targets: tuple[str, ...]
+    # To 3.x a policy says when a quorum queue expires, even if the queue asked for less.
+    policy_expires_quorum_queues: bool
     # Protocol headers that are taken for AMQP 0-9-1.
     protocol_headers: tuple[bytes, ...]
 
@@ -108,6 +112,8 @@ _3_10: Final = Profile(
     hash_weight_max=None,
     missing_exchange_types=frozenset(("x-local-random",)),
     checks_user_id_first=True,
+    policy_targets=("all", "queues", "exchanges"),
+    policy_expires_quorum_queues=True,
     protocol_headers=(
         b"AMQP\x00\x00\x09\x01",
         b"AMQP\x01\x01\x00\x09",
@@ -149,6 +155,8 @@ _4_0: Final = Profile(
     hash_weight_max=None,
     missing_exchange_types=frozenset(),
     checks_user_id_first=False,
+    policy_targets=("all", "queues", "exchanges", "classic_queues", "quorum_queues", "streams"),
+    policy_expires_quorum_queues=False,
     protocol_headers=(b"AMQP\x00\x00\x09\x01", b"AMQP\x01\x01\x00\x09"),
 )
 

@@ -14,6 +14,7 @@ from amqpy_broker.core.exchanges.base import Exchange
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
 from amqpy_broker.core.journal import JournalFailed, JournalWriter, Page, Recovered
+from amqpy_broker.core.policies import Policy
 from amqpy_broker.core.queues.journaled import Journaled
 from amqpy_broker.core.users import Permissions, User, Users
 from amqpy_broker.core.vhost import VirtualHost
@@ -59,6 +60,9 @@ class Recovery:
         steps: tuple[tuple[About, Callable[[Document], None]], ...] = (
             (About.VHOST, self._make_vhost),
             (About.USER, self._make_user),
+            # What is made after them stands under them.
+            (About.POLICY, self._make_policy),
+            (About.OPERATOR_POLICY, self._make_operator_policy),
             (About.EXCHANGE, self._make_exchange),
             (About.QUEUE, self._make_queue),
         )
@@ -91,6 +95,12 @@ class Recovery:
         (name,) = document.names
         permissions = {vhost: Permissions(*patterns) for vhost, patterns in document.lists("permissions")}
         self._users.add(User(name, document.octets("password_hash"), document.texts("tags"), permissions))
+
+    def _make_policy(self, document: Document) -> None:
+        self._vhosts[document.names[0]].policies.set(_policy(document))
+
+    def _make_operator_policy(self, document: Document) -> None:
+        self._vhosts[document.names[0]].policies.set_operator(_policy(document))
 
     def _make_exchange(self, document: Document) -> None:
         vhost, name = document.names
@@ -151,3 +161,14 @@ class Recovery:
         for name in names:
             if name not in self._queues and name not in self._exchanges:
                 journal.drop_queue(name)
+
+
+def _policy(document: Document) -> Policy:
+    _, name = document.names
+    return Policy(
+        name,
+        document.text("pattern"),
+        document.object("definition"),
+        document.amount("priority"),
+        document.text("apply_to"),
+    )

@@ -11,13 +11,13 @@ from dataclasses import replace
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
 from amqpy_broker.core.bindings import Bindings
 from amqpy_broker.core.documents import Documents
-from amqpy_broker.core.equivalence import ALTERNATE_EXCHANGE
 from amqpy_broker.core.events import INTERNAL, Events
-from amqpy_broker.core.exchanges.base import Exchange, ExchangeProperties
+from amqpy_broker.core.exchanges.base import ALTERNATE_EXCHANGE, Exchange, ExchangeProperties
 from amqpy_broker.core.exchanges.bindings import Binding
 from amqpy_broker.core.exchanges.direct import DefaultExchange
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED
 from amqpy_broker.core.names import DEFAULT_EXCHANGE, NameSource, queue_text
+from amqpy_broker.core.policies import Policies, Policy
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.arguments import stored_arguments
 from amqpy_broker.core.queues.base import Consumer, Queue
@@ -59,6 +59,7 @@ class Topology(Traffic):
         self.journal = documents.journal
         self.window = window
         self.random = names.new_random()
+        self.policies = Policies(profile, self)
         # Deleted queues of which messages are still unacknowledged.
         self._orphaned: list[Queue] = []
         self._queues: dict[str, Queue] = {}
@@ -127,6 +128,7 @@ class Topology(Traffic):
         )
         kind.check_properties(properties)
         exchange = self._exchanges[name] = kind(properties)
+        self._govern_exchange(exchange)
         self.documents.exchange_created(exchange)
         self.generation += 1
         if self.events.wanted:
@@ -185,6 +187,7 @@ class Topology(Traffic):
             kind = self.witness.queue_class(kind)
         queue = kind(properties, self)
         self._queues[name] = queue
+        self._govern_queue(queue)
         self.documents.queue_created(queue)
         if owner is not None:
             self._exclusive.setdefault(owner, {})[queue] = None
@@ -243,6 +246,35 @@ class Topology(Traffic):
         self.bindings.remove(binding, by)
         self.generation += 1
 
+    # --- policies ---------------------------------------------------------------------------------------------------
+
+    def policy_set(self, policy: Policy, by: str, *, operators: bool) -> None:
+        """Follow a policy that is new, or another one than it was."""
+        self.documents.policy_set(self.name, policy, operators=operators)
+        self._govern()
+
+    def policy_cleared(self, policy: Policy, by: str, *, operators: bool) -> None:
+        """Follow a policy no longer."""
+        self.documents.policy_cleared(self.name, policy.name, operators=operators)
+        self._govern()
+
+    def _govern(self) -> None:
+        for exchange in self._exchanges.values():
+            self._govern_exchange(exchange)
+        for queue in tuple(self._queues.values()):
+            self._govern_queue(queue)
+        self.generation += 1
+
+    def _govern_exchange(self, exchange: Exchange) -> None:
+        governing = self.policies.of_exchange(exchange.name)
+        if governing != exchange.governing:
+            exchange.govern(governing)
+
+    def _govern_queue(self, queue: Queue) -> None:
+        governing = self.policies.of_queue(queue.name, queue.type)
+        if governing != queue.governing:
+            queue.govern(governing, self.profile)
+
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def rest(self) -> None:
@@ -255,6 +287,10 @@ class Topology(Traffic):
 
     def drop(self) -> None:
         """End as a vhost that is deleted: drop everything."""
+        for policy in tuple(self.policies.users):
+            self.policies.clear(policy.name)
+        for policy in tuple(self.policies.operators):
+            self.policies.clear_operator(policy.name)
         for queue in tuple(self._queues.values()):
             self.drop_queue(queue)
         for exchange in tuple(self._exchanges.values()):

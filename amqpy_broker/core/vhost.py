@@ -13,10 +13,10 @@ from amqpy_broker.core.access import Actor
 from amqpy_broker.core.arguments import Arguments
 from amqpy_broker.core.direct_replies import REPLY_TO
 from amqpy_broker.core.documents import Documents
-from amqpy_broker.core.equivalence import ALTERNATE_EXCHANGE, check_same_exchange, check_same_queue
+from amqpy_broker.core.equivalence import check_same_exchange, check_same_queue
 from amqpy_broker.core.errors import AccessRefused, InternalError, NotFound, PreconditionFailed, ResourceLocked
 from amqpy_broker.core.events import Events
-from amqpy_broker.core.exchanges.base import Exchange
+from amqpy_broker.core.exchanges.base import ALTERNATE_EXCHANGE, Exchange
 from amqpy_broker.core.exchanges.bindings import Binding
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import (

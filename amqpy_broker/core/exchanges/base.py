@@ -4,16 +4,19 @@ from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments
 from amqpy_broker.core.exchanges.bindings import Binding, Destination, identity
 from amqpy_broker.core.journal import JournalWriter, Page
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import exchange_text
+from amqpy_broker.core.policies import UNGOVERNED, Governing
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.core.timers import Timers
+
+ALTERNATE_EXCHANGE: Final = "alternate-exchange"
 
 # Destinations in the order they matched; a dict because a message reaches each of them once.
 Matched = dict[Destination, None]
@@ -78,11 +81,13 @@ class Exchange(Destination):
     """
 
     __slots__ = (
+        "_asked_alternate",
         "_bindings",
         "alternate",
         "arguments",
         "auto_delete",
         "durable",
+        "governing",
         "internal",
         "journal_id",
         "name",
@@ -104,12 +109,20 @@ class Exchange(Destination):
         self.auto_delete = properties.auto_delete
         self.internal = properties.internal
         self.arguments = properties.arguments
-        self.alternate = properties.alternate
+        # The policies that count for it; where it hands on what it cannot route, all in all.
+        self.governing = UNGOVERNED
+        self.alternate = self._asked_alternate = properties.alternate
         self.journal_id = properties.journal_id
         self._bindings: dict[Hashable, Binding] = {}
 
     def __str__(self) -> str:
         return exchange_text(self.name, self.vhost)
+
+    def govern(self, governing: Governing) -> None:
+        """Stand under other policies. What it was declared with goes before what they say."""
+        self.governing = governing
+        alternate = governing.definition.get(ALTERNATE_EXCHANGE) if self._asked_alternate is None else None
+        self.alternate = alternate if isinstance(alternate, str) else self._asked_alternate
 
     @property
     def bindings(self) -> Iterable[Binding]:

@@ -16,8 +16,11 @@ from amqpy_broker.core.exchanges.bindings import Destination
 from amqpy_broker.core.journal import JournalWriter
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.names import queue_text
+from amqpy_broker.core.policies import UNGOVERNED, Governing
 from amqpy_broker.core.profile import Profile
+from amqpy_broker.core.queues.effective import effective_settings
 from amqpy_broker.core.queues.properties import QueueProperties
+from amqpy_broker.core.queues.settings import QueueSettings
 from amqpy_broker.core.queues.window import Window
 from amqpy_broker.core.timers import Timers
 
@@ -153,9 +156,11 @@ class Queue(Destination):
 
     __slots__ = (
         "arguments",
+        "asked",
         "auto_delete",
         "deleted",
         "durable",
+        "governing",
         "had_consumers",
         "journal_id",
         "name",
@@ -176,6 +181,9 @@ class Queue(Destination):
         # The connection that holds an exclusive queue.
         self.owner = properties.owner
         self.arguments: Arguments = properties.arguments
+        # What it was declared with, the policies that count for it, and what it does, all in all.
+        self.asked = properties.settings
+        self.governing = UNGOVERNED
         self.settings = properties.settings
         # Its name in the journal; None as long as nothing of it is there.
         self.journal_id = properties.journal_id
@@ -184,6 +192,16 @@ class Queue(Destination):
 
     def __str__(self) -> str:
         return queue_text(self.name, self.vhost)
+
+    def govern(self, governing: Governing, profile: Profile) -> None:
+        """Stand under other policies."""
+        self.governing = governing
+        definition = governing.definition
+        self.change_settings(effective_settings(self.asked, self.arguments, definition, self.type, profile))
+
+    @abstractmethod
+    def change_settings(self, settings: QueueSettings) -> None:
+        """Do something else from now on."""
 
     # --- what a type refuses: nothing, unless it says so --------------------------------------------------------------
 

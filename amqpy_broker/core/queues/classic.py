@@ -25,7 +25,9 @@ from amqpy_broker.core.queues.browse import Browser, browses
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.restorable import RestorableQueue
 from amqpy_broker.core.queues.retry import Retry
+from amqpy_broker.core.queues.settings import QueueSettings
 from amqpy_broker.core.queues.takers import Takers
+from amqpy_broker.core.timers import Timer
 
 _OVERHEAD: Final = MESSAGE_OVERHEAD_BYTES
 _NEVER: Final = float("inf")
@@ -69,8 +71,22 @@ class ClassicQueue(RestorableQueue):
         self._active: Consumer | None = None
         self._retry = Retry(settings.retry, around.timers, self._retry_due) if settings.retry else None
         # Wakes the queue when nobody has used it for too long.
-        self._unused = around.timers.timer(self._check_unused) if settings.expires_ms is not None else None
-        self.used()
+        self._unused: Timer | None = None
+        self._watch_use()
+
+    def change_settings(self, settings: QueueSettings) -> None:
+        """Do something else from now on: what is too much goes at once, and it counts as used.
+
+        When a message expires was settled when it came.
+        """
+        counted_bytes = self.settings.max_length_bytes is not None
+        self.settings = settings
+        self._plain = settings.is_plain
+        if settings.max_length_bytes is not None and not counted_bytes:
+            self._ready_body_bytes = self._ready.body_bytes
+        self._watch_use()
+        self._deaths = []
+        self._dispatch_returned()
 
     @property
     def ready_count(self) -> int:
@@ -341,6 +357,16 @@ class ClassicQueue(RestorableQueue):
         self._dispatch_returned()
 
     # --- x-expires --------------------------------------------------------------------------------------------------
+
+    def _watch_use(self) -> None:
+        """Watch, if that was asked for, from now on."""
+        if self.settings.expires_ms is None:
+            if self._unused is not None:
+                self._unused.close()
+            self._unused = None
+        elif self._unused is None:
+            self._unused = self._around.timers.timer(self._check_unused)
+        self.used()
 
     def used(self) -> None:
         """Learn that somebody declared or asked the queue: it is in use."""

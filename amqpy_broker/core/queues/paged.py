@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from heapq import heappop
-from itertools import islice
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Final, Protocol
 
@@ -164,6 +164,12 @@ class PagedReady(FifoReady):
 
     def __len__(self) -> int:
         return len(self._fresh) + len(self._returned) + self._paged_count + len(self._tail)
+
+    @property
+    def body_bytes(self) -> int:
+        """Octets of all bodies; what is on disk stays there."""
+        in_memory = chain(self._returned, self._fresh, self._tail)
+        return sum(queued.message.body_size for queued in in_memory) + sum(page.body_bytes for page in self._pages)
 
     @property
     def first_fresh_place(self) -> int | None:

@@ -31,6 +31,7 @@ from amqpy_broker.core.queues.ready import (
     ReturnsLast,
     TwoLevelReady,
 )
+from amqpy_broker.core.queues.settings import QueueSettings
 
 X_DELIVERY_COUNT: Final = "x-delivery-count"
 X_ACQUIRED_COUNT: Final = "x-acquired-count"
@@ -61,11 +62,7 @@ class QuorumQueue(ClassicQueue):
 
     def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
         super().__init__(properties, around)
-        limit = self.settings.delivery_limit
-        if limit is None:
-            limit = around.profile.quorum_delivery_limit
-        # None, or a negative number: no limit.
-        self._delivery_limit = None if limit is None or limit < 0 else limit
+        self._delivery_limit = self._limit_of(self.settings)
         self._tells_acquired = around.profile.counts_acquired
         self._tells_first_delivery = around.profile.tells_first_quorum_delivery
         # Messages that came back, ever.
@@ -86,6 +83,18 @@ class QuorumQueue(ClassicQueue):
         ):
             if wrong:
                 raise PreconditionFailed(f"invalid property '{word}' for {resource}")
+
+    def change_settings(self, settings: QueueSettings) -> None:
+        """Do something else from now on; whoever comes back next may have come back too often."""
+        self._delivery_limit = self._limit_of(settings)
+        super().change_settings(settings)
+
+    def _limit_of(self, settings: QueueSettings) -> int | None:
+        limit = settings.delivery_limit
+        if limit is None:
+            limit = self._around.profile.quorum_delivery_limit
+        # A negative number: no limit.
+        return None if limit is None or limit < 0 else limit
 
     def get(self) -> QueuedMessage | None:
         """Hand out the first message, without a consumer; 3.x tells who asks that it came back 0 times."""

@@ -50,6 +50,11 @@ class Ready(ABC):
         return ((queued, queued.redelivered) for queued in self.after(None))
 
     @property
+    def body_bytes(self) -> int:
+        """Octets of all bodies."""
+        return sum(queued.message.body_size for queued in self.after(None))
+
+    @property
     def turn(self) -> int:
         """Whose turn it is, where messages leave by turns."""
         return 0
@@ -180,6 +185,11 @@ class PriorityReady(Ready):
         for level in self._levels:
             yield from level.listed()
 
+    @property
+    def body_bytes(self) -> int:
+        """Octets of all bodies."""
+        return sum(level.body_bytes for level in self._levels)
+
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything, the highest priority first."""
         self._higher_count = 0
@@ -254,6 +264,11 @@ class TwoLevelReady(Ready):
     def turn(self, turn: int) -> None:
         self._high_in_a_row = turn
 
+    @property
+    def body_bytes(self) -> int:
+        """Octets of all bodies."""
+        return self._high.body_bytes + self._normal.body_bytes
+
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything, the higher level first."""
         self._high_in_a_row = 0
@@ -314,6 +329,11 @@ class ReturnsFirst(Ready):
         """Show everything, and how to put it back."""
         yield from ((queued, True) for queued in self._returned)
         yield from self._fresh.listed()
+
+    @property
+    def body_bytes(self) -> int:
+        """Octets of all bodies."""
+        return sum(queued.message.body_size for queued in self._returned) + self._fresh.body_bytes
 
     @property
     def turn(self) -> int:

@@ -15,6 +15,8 @@ from amqpy_broker.core.expiration import EXPIRATION_MAX_MS
 from amqpy_broker.core.limits import DEDUPLICATION_CACHE_MAX
 
 QUEUE_TYPE: Final = "x-queue-type"
+OVERFLOW: Final = "x-overflow"
+CONSUMER_TIMEOUT: Final = "x-consumer-timeout"
 PRIORITY_MAX: Final = 255
 # Of queues that RabbitMQ does not have.
 DEDUPLICATION: Final = "x-message-deduplication"
@@ -84,6 +86,8 @@ class QueueSettings:
     single_active_consumer: bool = False
     # Returns to the queue that a message survives; quorum queues only.
     delivery_limit: int | None = None
+    # How long a consumer that says nothing of it may take to acknowledge; 0 is for ever.
+    consumer_timeout_ms: int | None = None
     deduplication: DeduplicationSettings | None = None
     retry: RetrySettings | None = None
     # The header that tells which messages are values of the same thing; classic queues only.
@@ -204,7 +208,7 @@ _COMMON: Final[Mapping[str, Reader]] = {
     "x-dead-letter-routing-key": _text,
     "x-max-length": _not_negative,
     "x-max-length-bytes": _not_negative,
-    "x-overflow": _one_of(_OVERFLOW_WORDS, lambda word: Atom("invalid_overflow")),
+    OVERFLOW: _one_of(_OVERFLOW_WORDS, lambda word: Atom("invalid_overflow")),
     "x-single-active-consumer": _flag,
     QUEUE_TYPE: _text,
 }
@@ -232,7 +236,7 @@ _CLASSIC: Final[Mapping[str, Reader]] = {
     "x-max-length": _not_negative,
     "x-max-length-bytes": _not_negative,
     "x-max-priority": _priority,
-    "x-overflow": _COMMON["x-overflow"],
+    OVERFLOW: _COMMON[OVERFLOW],
     "x-queue-mode": _one_of(_QUEUE_MODES, lambda word: f"unsupported queue mode '{word}'"),
     "x-single-active-consumer": _flag,
     QUEUE_TYPE: _text,
@@ -321,7 +325,7 @@ def _settings(values: Mapping[str, object]) -> QueueSettings:
         dead_letter_routing_key=text("x-dead-letter-routing-key"),
         max_length=integer("x-max-length"),
         max_length_bytes=integer("x-max-length-bytes"),
-        overflow=Overflow(text("x-overflow") or Overflow.DROP_HEAD.value),
+        overflow=Overflow(text(OVERFLOW) or Overflow.DROP_HEAD.value),
         max_priority=integer("x-max-priority"),
         single_active_consumer=values.get("x-single-active-consumer") is True,
         delivery_limit=integer("x-delivery-limit"),
