@@ -18,17 +18,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from interop.differential import golden
+from interop.differential.administered import administered
+from interop.differential.administration import ByHttp
 from interop.differential.compare import Comparison, compare, read_deviations, show_difference
 from interop.differential.pending import read_pending
 from interop.differential.player import Player, Transcripts
 from interop.differential.scenario import Scenario, chosen_scenarios
 from interop.differential.virtual import play_in_virtual_time
-from interop.peers import amqpy, rabbitmq
+from interop.peers import Peer, rabbitmq
 from interop.peers.peer import PeerFailedError
+from interop.peers.rabbitmq import MANAGEMENT
 
 RECORDINGS_COUNT = 3
-# Exchange types that RabbitMQ has in plugins, which its Debian package contains.
+# Exchange types that RabbitMQ has in plugins, which its Debian package contains; and what sets policies quickly.
 PLUGINS = (
+    MANAGEMENT,
     "rabbitmq_consistent_hash_exchange",
     "rabbitmq_random_exchange",
     "rabbitmq_recent_history_exchange",
@@ -84,7 +88,7 @@ def _player_of_rabbitmq(arguments: argparse.Namespace) -> Iterator[Player]:
         yield from _player(arguments.rabbitmq_url)
     else:
         with rabbitmq(arguments.profile, plugins=PLUGINS) as peer:
-            yield from _player(peer.url)
+            yield from _player_of(peer)
 
 
 @contextmanager
@@ -92,8 +96,8 @@ def _player_of_ours(arguments: argparse.Namespace) -> Iterator[Player]:
     if arguments.url:
         yield from _player(arguments.url)
     else:
-        with amqpy(arguments.profile) as peer:
-            yield from _player(peer.url)
+        with administered(arguments.profile) as peer:
+            yield from _player_of(peer)
 
 
 def _play_ours(arguments: argparse.Namespace, scenarios: list[Scenario]) -> Transcripts:
@@ -103,8 +107,13 @@ def _play_ours(arguments: argparse.Namespace, scenarios: list[Scenario]) -> Tran
     return play_in_virtual_time(arguments.profile, scenarios)
 
 
-def _player(url: str) -> Iterator[Player]:
-    player = Player(url)
+def _player_of(peer: Peer) -> Iterator[Player]:
+    assert peer.management_port is not None
+    return _player(peer.url, ByHttp(peer.management_port))
+
+
+def _player(url: str, administration: ByHttp | None = None) -> Iterator[Player]:
+    player = Player(url, administration)
     try:
         yield player
     finally:
@@ -113,6 +122,9 @@ def _player(url: str) -> Iterator[Player]:
 
 def _compare(arguments: argparse.Namespace, scenarios: list[Scenario]) -> int:
     pending = read_pending(arguments.profile)
+    if arguments.url or arguments.rabbitmq_url:
+        # Of these we know no more than where clients connect.
+        scenarios = [scenario for scenario in scenarios if not scenario.needs_administration]
     if not arguments.pending:
         scenarios = [scenario for scenario in scenarios if not pending.covers(scenario.name)]
     if arguments.golden:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import local
 from urllib.parse import urlsplit
 
+from interop.differential.administration import Administration
 from interop.differential.channel import Channel
 from interop.differential.client import Connection
 from interop.differential.pace import Pace
@@ -25,9 +26,10 @@ Transcripts = dict[str, list[str]]
 
 
 class Player:
-    """Plays scenarios against the broker behind an amqp:// URL."""
+    """Plays scenarios against the broker behind an amqp:// URL, which is administered in a way of its own."""
 
-    def __init__(self, url: str, pace: Pace | None = None) -> None:
+    def __init__(self, url: str, administration: Administration | None = None, pace: Pace | None = None) -> None:
+        self._administration = administration
         self._pace = pace
         parts = urlsplit(url)
         self.address = (parts.hostname or "127.0.0.1", parts.port or 5672)
@@ -49,7 +51,7 @@ class Player:
 
     def stage(self, name: str) -> Stage:
         """Make a stage for a scenario of this name."""
-        return Stage(name, self.address, self._delete, self._pace)
+        return Stage(name, self.address, self._delete, self._administration, self._pace)
 
     def play(self, scenario: Scenario) -> list[str]:
         """Play one scenario from a clean state and leave a clean state."""
@@ -70,6 +72,7 @@ class Player:
             janitor.leave()
 
     def _leave(self, stage: Stage) -> None:
+        stage.forget_policies()
         for connection in stage.connections:
             try:
                 connection.leave()

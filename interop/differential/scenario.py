@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from amqpy_broker.core.policies import ALL, Policy
+from interop.differential.administration import Administration
 from interop.differential.channel import PROBE_CHANNEL, Channel
 from interop.differential.client import Connection
 from interop.differential.pace import Pace, RealTime
@@ -36,6 +38,7 @@ class Stage:
         scenario_name: str,
         address: tuple[str, int],
         clean: Callable[[str, str], None],
+        administration: Administration | None = None,
         pace: Pace | None = None,
     ) -> None:
         self.address = address
@@ -45,6 +48,8 @@ class Stage:
         self.connections: list[Connection] = []
         self._suffix = short_hash(scenario_name)
         self._clean = clean
+        self._administration = administration
+        self._policies: dict[tuple[str, bool], None] = {}
 
     def queue(self, label: str = "q") -> str:
         """Return a name for a queue, which is deleted before and after."""
@@ -111,6 +116,44 @@ class Stage:
             while reply is not None and reply.name == "basic.get-ok":
                 reply = channel.call("basic.get", queue=queue, no_ack=True)
 
+    def pattern(self, *labels: str) -> str:
+        """Return a pattern for the names of this scenario, or only for those with one of these labels."""
+        return rf"^({'|'.join(labels) or '.*'})\.{self._suffix}$"
+
+    def set_policy(
+        self,
+        definition: dict[str, object],
+        *,
+        name: str = "p",
+        on: str | None = None,
+        priority: float = 0,
+        apply_to: str = ALL,
+        operators: bool = False,
+    ) -> None:
+        """Set a policy on the queues and exchanges whose name matches; on all of this scenario by default."""
+        policy = Policy(f"{name}.{self._suffix}", on or self.pattern(), definition, priority, apply_to)
+        if (policy.name, operators) not in self._policies:
+            self._policies[policy.name, operators] = None
+            self._administrator.clear_policy(policy.name, operators=operators)
+        complaint = self._administrator.set_policy(policy, operators=operators)
+        self.transcript.policy(f"{name} on {policy.pattern}", f"{definition}{_aside(policy)}", complaint, operators)
+
+    def clear_policy(self, name: str = "p", *, operators: bool = False) -> None:
+        """Clear a policy of this scenario."""
+        complaint = self._administrator.clear_policy(f"{name}.{self._suffix}", operators=operators)
+        self.transcript.policy(name, "cleared", complaint, operators)
+
+    def forget_policies(self) -> None:
+        """Clear all policies that it set, unseen."""
+        for name, operators in self._policies:
+            self._administrator.clear_policy(name, operators=operators)
+
+    @property
+    def _administrator(self) -> Administration:
+        if self._administration is None:
+            raise ValueError("nobody can set policies here")
+        return self._administration
+
     def wait(self, milliseconds: int) -> None:
         """Let time pass, for what expires."""
         self.transcript.pause(milliseconds)
@@ -138,6 +181,11 @@ class Scenario:
     def noun(self) -> str:
         return self.name.partition(".")[0]
 
+    @property
+    def needs_administration(self) -> bool:
+        """Say whether it sets policies, which clients cannot."""
+        return self.noun.startswith("policies")
+
 
 _SCENARIOS: dict[str, Scenario] = {}
 
@@ -157,6 +205,12 @@ def cases(**values: Any) -> Callable[[Callable[[Stage, Any], None]], Callable[[S
         return function
 
     return register
+
+
+def _aside(policy: Policy) -> str:
+    """Say what else is particular of a policy."""
+    priority = f", priority {policy.priority}" if policy.priority else ""
+    return priority + (f", for {policy.apply_to}" if policy.apply_to != ALL else "")
 
 
 def _play_case(function: Callable[[Stage, Any], None], value: Any, stage: Stage) -> None:

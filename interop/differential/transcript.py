@@ -41,6 +41,11 @@ class Transcript:
     def pause(self, milliseconds: int) -> None:
         self.lines.append(f"- {milliseconds} ms pass")
 
+    def policy(self, name: str, what: str, complaint: str, operators: bool) -> None:
+        """Write down that a policy was set or cleared, and what the broker said to that if it refused."""
+        self.lines.append(f"- {'operator ' if operators else ''}policy {self._normalised(name)}: {what}")
+        self.lines += [f"- refused: {line}" for line in complaint.splitlines()]
+
     def remark(self, text: str) -> None:
         self.lines.append(f"! {self._normalised(text)}")
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from queue import SimpleQueue
 
 from amqpy_broker.testing import BrokerThread
+from interop.differential.administration import InThread
 from interop.differential.pace import VirtualTime
 from interop.differential.player import Player, Transcripts
 from interop.differential.scenario import Scenario
@@ -38,7 +39,7 @@ def play_in_virtual_time(profile: str, scenarios: Iterable[Scenario]) -> Transcr
     with ExitStack() as stack:
         for _ in range(BROKERS_COUNT):
             broker = stack.enter_context(BrokerThread(profile=profile, virtual_time=True, quiet_s=0.001))
-            player = Player(broker.url, VirtualTime(broker))
+            player = Player(broker.url, InThread(broker), VirtualTime(broker))
             stack.callback(player.close)
             idle.put(player)
         with ThreadPoolExecutor(BROKERS_COUNT) as pool:

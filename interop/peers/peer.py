@@ -25,6 +25,8 @@ class Peer:
     # Starts it again on the same port with the same data, after it stopped or, if told so, was killed. `pid` is the
     # first one's.
     restart: Callable[[bool], None] | None = None
+    # Where it answers to HTTP requests as RabbitMQ's management plugin does, if it does.
+    management_port: int | None = None
 
     @property
     def host(self) -> str:

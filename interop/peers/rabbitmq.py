@@ -18,6 +18,13 @@ from interop.peers import debian
 from interop.peers.peer import Peer, PeerFailedError, await_amqp, free_port, stop
 
 START_TIMEOUT_S = 90
+MANAGEMENT = "rabbitmq_management"
+# It listens where we say, and counts nothing, which would only take time.
+_MANAGEMENT_CONFIG = """
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {port}
+management_agent.disable_metrics_collector = true
+"""
 
 
 def rabbitmq_available(version: str = "3.10") -> bool:
@@ -29,7 +36,7 @@ def rabbitmq_available(version: str = "3.10") -> bool:
 def rabbitmq(version: str = "3.10", *, port: int = 0, plugins: Sequence[str] = (), config: str = "") -> Iterator[Peer]:
     """Run RabbitMQ `version` ("3.10" or "4.0"), installing it if need be, and yield it once it answers.
 
-    `config` is in the format of rabbitmq.conf.
+    `config` is in the format of rabbitmq.conf. With the plugin `MANAGEMENT` it has a `management_port`.
     """
     if version not in debian.RELEASES:
         raise PeerFailedError(f"no RabbitMQ {version}: there are {', '.join(debian.RELEASES)}")
@@ -38,6 +45,9 @@ def rabbitmq(version: str = "3.10", *, port: int = 0, plugins: Sequence[str] = (
         # RabbitMQ looks up its host's name for every connection: without this, a name server's 5 s now and then.
         (root / "etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n")
     port = port or free_port()
+    management_port = free_port() if MANAGEMENT in plugins else None
+    if management_port is not None:
+        config += _MANAGEMENT_CONFIG.format(port=management_port)
     with _data_folder(root) as folder, _epmd(root, folder) as epmd_port:
         environment = _environment(root, folder, port=port, epmd_port=epmd_port)
         (folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
@@ -56,7 +66,8 @@ def rabbitmq(version: str = "3.10", *, port: int = 0, plugins: Sequence[str] = (
 
         try:
             await_amqp(port, process, timeout_s=START_TIMEOUT_S, log=log)
-            yield Peer(f"RabbitMQ {version}", f"amqp://guest:guest@127.0.0.1:{port}/", process.pid, log, restart)
+            url = f"amqp://guest:guest@127.0.0.1:{port}/"
+            yield Peer(f"RabbitMQ {version}", url, process.pid, log, restart, management_port)
         finally:
             stop(process)
 

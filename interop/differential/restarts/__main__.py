@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from interop.differential import golden
+from interop.differential.administered import administered
+from interop.differential.administration import ByHttp
 from interop.differential.compare import compare, read_deviations, show_difference
 from interop.differential.pending import Pending
 from interop.differential.player import Player, Transcripts
 from interop.differential.restarts.scenarios import confirming, put, scenarios
 from interop.differential.scenario import Stage
-from interop.peers import Peer, amqpy, rabbitmq
+from interop.peers import Peer, rabbitmq
+from interop.peers.rabbitmq import MANAGEMENT
 
 ENDINGS = ("stop", "kill")
 
@@ -53,14 +56,14 @@ def main() -> int:
 
 
 def _play_theirs(arguments: argparse.Namespace) -> Transcripts:
-    return _play(lambda: rabbitmq(arguments.profile), arguments.only)
+    return _play(lambda: rabbitmq(arguments.profile, plugins=(MANAGEMENT,)), arguments.only)
 
 
 @contextmanager
 def _ours(profile: str) -> Iterator[Peer]:
     with (
         tempfile.TemporaryDirectory(prefix="amqpy-restart-") as folder,
-        amqpy(profile, arguments=("--data-dir", folder)) as peer,
+        administered(profile, "--data-dir", folder) as peer,
     ):
         yield peer
 
@@ -75,7 +78,8 @@ def _play(start: Callable[[], AbstractContextManager[Peer]], only: str) -> Trans
 
 def _play_through(peer: Peer, ending: str, only: str) -> Transcripts:
     """Play all first halves, restart the broker, and play all second halves."""
-    player = Player(peer.url)
+    assert peer.management_port is not None
+    player = Player(peer.url, ByHttp(peer.management_port))
     stages: dict[str, Stage] = {}
     halves = {}
     for name, scenario in scenarios(ending).items():
