@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from amqpy_broker.core.arguments import TABLE_DEPTH_MAX, Argument, Arguments, argument, octets_of
 from amqpy_broker.core.limits import SHORT_STRING_MAX_BYTES
+from amqpy_broker.core.policies import ALL, Policy
 
 
 class DefinitionsError(ValueError):
@@ -68,6 +69,29 @@ class Entry:
             re.compile(value)
         except re.error as failure:
             raise self.refusal(name, f"must be a regular expression: {failure}") from None
+        return value
+
+    def object(self, name: str) -> "Entry":
+        """Return a field that is an object."""
+        value = self.fields.get(name)
+        if not isinstance(value, Mapping):
+            raise self.refusal(name, f"must be an object, not {shown(value)}" if name in self.fields else "is missing")
+        return Entry(f"{self.place}.{name}", value)
+
+    def policy(self, name: str) -> Policy:
+        """Return the policy that this is."""
+        return Policy(
+            name,
+            self.text("pattern"),
+            self.object("definition").fields,
+            self._priority(),
+            self.text("apply-to") if "apply-to" in self.fields else ALL,
+        )
+
+    def _priority(self) -> float:
+        value = self.fields.get("priority", 0)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.refusal("priority", f"must be a number, not {shown(value)}")
         return value
 
     def tags(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from amqpy_broker.core.exchanges.base import Exchange
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
 from amqpy_broker.core.names import DEFAULT_EXCHANGE, RESERVED_PREFIX
+from amqpy_broker.core.policies import Policy, PolicyRefused, check_policy
 from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.core.queues.settings import ARGUMENTS, QUEUE_TYPE
 from amqpy_broker.core.users import Permissions, User, hash_password
@@ -31,10 +32,10 @@ from amqpy_broker.core.vhost import VirtualHost
 _SHA256: Final = "rabbit_password_hashing_sha256"
 # Lists that this broker has nothing for, and what it does not do without them.
 _UNSUPPORTED: Final[Mapping[str, str]] = {
-    "policies": "there are no policies here: write what it sets as arguments of the queues and exchanges",
     "topic_permissions": "topic permissions are not checked here",
-    "parameters": "there are no parameters here",
 }
+# The component of the only parameters that there are here.
+_OPERATOR_POLICY: Final = "operator_policy"
 _INVALID_ARGUMENT: Final = re.compile(r"invalid arg '([^']*)' for .* in vhost '.*': (.*)", re.DOTALL)
 
 __all__ = ["DefinitionsError", "dump", "load", "parse"]
@@ -81,7 +82,7 @@ def dump(core: BrokerCore, *, vhost: str | None = None) -> dict[str, object]:
         KeyError: there is no such vhost.
     """
     if vhost is not None:
-        return _versions(core) | _topology([core.vhosts[vhost]], with_name=False)
+        return _versions(core) | _contents([core.vhosts[vhost]], with_name=False)
     users = list(core.users)
     return {
         **_versions(core),
@@ -94,10 +95,8 @@ def dump(core: BrokerCore, *, vhost: str | None = None) -> dict[str, object]:
             if name in core.vhosts
         ],
         "topic_permissions": [],
-        "parameters": [],
         "global_parameters": [],
-        "policies": [],
-        **_topology(core.vhosts.values(), with_name=True),
+        **_contents(core.vhosts.values(), with_name=True),
     }
 
 
@@ -119,14 +118,35 @@ def _dump_user(user: User) -> dict[str, object]:
     }
 
 
-def _topology(vhosts: Iterable[VirtualHost], *, with_name: bool) -> dict[str, object]:
-    exchanges, queues, bindings = [], [], []
+def _contents(vhosts: Iterable[VirtualHost], *, with_name: bool) -> dict[str, object]:
+    parameters, policies, exchanges, queues, bindings = [], [], [], [], []
     for vhost in vhosts:
         where: dict[str, object] = {"vhost": vhost.name} if with_name else {}
+        parameters += [where | _dump_operator_policy(policy) for policy in vhost.policies.operators]
+        policies += [where | {"name": policy.name} | _dump_policy(policy) for policy in vhost.policies.users]
         exchanges += [where | _dump_exchange(exchange) for exchange in vhost.exchanges.values() if _is_own(exchange)]
         queues += [where | _dump_queue(queue) for queue in vhost.queues.values() if not queue.exclusive]
         bindings += [where | _dump_binding(binding) for binding in _shared_bindings(vhost)]
-    return {"exchanges": exchanges, "queues": queues, "bindings": bindings}
+    return {
+        "parameters": parameters,
+        "policies": policies,
+        "exchanges": exchanges,
+        "queues": queues,
+        "bindings": bindings,
+    }
+
+
+def _dump_operator_policy(policy: Policy) -> dict[str, object]:
+    return {"component": _OPERATOR_POLICY, "name": policy.name, "value": _dump_policy(policy)}
+
+
+def _dump_policy(policy: Policy) -> dict[str, object]:
+    return {
+        "pattern": policy.pattern,
+        "apply-to": policy.apply_to,
+        "definition": dict(policy.definition),
+        "priority": policy.priority,
+    }
 
 
 def _is_own(exchange: Exchange) -> bool:
@@ -205,6 +225,8 @@ class _Loading:
             "vhosts": self._read_vhost,
             "users": self._read_user,
             "permissions": self._read_permission,
+            "policies": self._read_policy,
+            "parameters": self._read_parameter,
             "exchanges": self._read_exchange,
             "queues": self._read_queue,
             "bindings": self._read_binding,
@@ -272,6 +294,26 @@ class _Loading:
             self._core.users.add(user)
 
         return grant
+
+    # --- policies ---------------------------------------------------------------------------------------------------
+
+    def _read_policy(self, entry: Entry) -> Step:
+        return self._set_policy(entry, entry.policy(entry.text("name")), operators=False)
+
+    def _read_parameter(self, entry: Entry) -> Step:
+        component, name = entry.text("component"), entry.text("name")
+        if component != _OPERATOR_POLICY:
+            self.remarks.append(f"{entry.place} ({name!r}) is left out: there are no parameters of {component} here")
+            return _do_nothing
+        return self._set_policy(entry, entry.object("value").policy(name), operators=True)
+
+    def _set_policy(self, entry: Entry, policy: Policy, *, operators: bool) -> Step:
+        vhost_name = self._vhost_name(entry)
+        try:
+            check_policy(policy, self._core.profile, operators=operators)
+        except PolicyRefused as refusal:
+            raise DefinitionsError(f"{entry.place}: {refusal}") from None
+        return lambda: self._find_vhost(entry, vhost_name).policies.put_back(policy, operators=operators)
 
     # --- topology ---------------------------------------------------------------------------------------------------
 
@@ -354,6 +396,10 @@ class _Loading:
         if vhost is None:
             raise entry.refusal("vhost", f"names vhost {name!r}, which does not exist")
         return vhost
+
+
+def _do_nothing() -> None:
+    """It is left out."""
 
 
 def _bind(vhost: VirtualHost, source: Exchange, binding: Binding, entry: Entry) -> None:

@@ -17,7 +17,8 @@ EVENT_EXCHANGE: Final = "amq.rabbitmq.event"
 # Who acts where no user does.
 INTERNAL: Final = "rmq-internal"
 
-Detail: TypeAlias = "str | int | bool | Arguments"
+# An argument is told as it is, a table of them as a list of texts.
+Detail: TypeAlias = "str | int | bool | Argument | Arguments"
 Listener: TypeAlias = Callable[[str, dict[str, Detail]], None]
 
 
@@ -61,6 +62,8 @@ class EventExchange:
 
 def _header(detail: Detail) -> Argument:
     match detail:
+        case Argument():
+            return detail
         case bool():
             return Argument("bool", detail)
         case int():

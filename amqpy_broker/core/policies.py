@@ -174,7 +174,11 @@ class Policies:
         self._listener.policy_cleared(self.operators.take(name), by, operators=True)
 
     def _set(self, policy: Policy, by: str, *, operators: bool) -> None:
-        self.check(policy, operators=operators)
+        check_policy(policy, self._profile, operators=operators)
+        self.put_back(policy, by, operators=operators)
+
+    def put_back(self, policy: Policy, by: str = INTERNAL, *, operators: bool) -> None:
+        """Add a policy that was checked, or was one before: another version of RabbitMQ may have taken it."""
         policies = self.operators if operators else self.users
         # What the caller does to it later is not a policy.
         policy = replace(policy, definition=dict(policy.definition))
@@ -201,32 +205,32 @@ class Policies:
     def _governing(self, counts: Callable[[Policy], bool]) -> Governing:
         return Governing(self.users.first(counts), self.operators.first(counts)) if self else UNGOVERNED
 
-    # --- what is refused --------------------------------------------------------------------------------------------
 
-    def check(self, policy: Policy, *, operators: bool) -> None:
-        """Refuse what cannot be a policy.
+def check_policy(policy: Policy, profile: Profile, *, operators: bool) -> None:
+    """Refuse what cannot be a policy.
 
-        Raises:
-            PolicyRefused: with RabbitMQ's text.
-        """
-        complaints = (
-            complaint_about(policy.definition, self._profile, operators=operators),
-            self._complaint_about_target(policy.apply_to),
-            _complaint_about_pattern(policy.pattern),
-        )
-        found = [complaint for complaint in complaints if complaint is not None]
-        if found:
-            raise PolicyRefused("\n".join(found))
+    Raises:
+        PolicyRefused: with RabbitMQ's text.
+    """
+    complaints = (
+        complaint_about(policy.definition, profile, operators=operators),
+        _complaint_about_target(policy.apply_to, profile),
+        _complaint_about_pattern(policy.pattern),
+    )
+    found = [complaint for complaint in complaints if complaint is not None]
+    if found:
+        raise PolicyRefused("\n".join(found))
 
-    def _complaint_about_target(self, apply_to: str) -> str | None:
-        if apply_to in self._profile.policy_targets:
-            return None
-        if _STREAMS in self._profile.policy_targets:
-            # The two blanks are RabbitMQ's.
-            words = "one of: 'queues', 'classic_queues',  'quorum_queues', 'streams', 'exchanges', or 'all'"
-        else:
-            words = "'queues', 'exchanges' or 'all'"
-        return f"apply-to '{apply_to}' unrecognised; should be {words}"
+
+def _complaint_about_target(apply_to: str, profile: Profile) -> str | None:
+    if apply_to in profile.policy_targets:
+        return None
+    if _STREAMS in profile.policy_targets:
+        # The two blanks are RabbitMQ's.
+        words = "one of: 'queues', 'classic_queues',  'quorum_queues', 'streams', 'exchanges', or 'all'"
+    else:
+        words = "'queues', 'exchanges' or 'all'"
+    return f"apply-to '{apply_to}' unrecognised; should be {words}"
 
 
 def _complaint_about_pattern(pattern: str) -> str | None:

@@ -97,10 +97,10 @@ class Recovery:
         self._users.add(User(name, document.octets("password_hash"), document.texts("tags"), permissions))
 
     def _make_policy(self, document: Document) -> None:
-        self._vhosts[document.names[0]].policies.set(_policy(document))
+        self._vhosts[document.names[0]].policies.put_back(_policy(document), operators=False)
 
     def _make_operator_policy(self, document: Document) -> None:
-        self._vhosts[document.names[0]].policies.set_operator(_policy(document))
+        self._vhosts[document.names[0]].policies.put_back(_policy(document), operators=True)
 
     def _make_exchange(self, document: Document) -> None:
         vhost, name = document.names

@@ -20,6 +20,7 @@ from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.exchanges.base import Exchange, KeptByExchange
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.names import DEFAULT_EXCHANGE, RESERVED_PREFIX
+from amqpy_broker.core.policies import Policy
 from amqpy_broker.core.queues.base import Queue, QueuedMessage
 from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.contents import Contents
@@ -28,6 +29,7 @@ from amqpy_broker.core.users import Permissions, User
 from amqpy_broker.core.vhost import VirtualHost
 
 _NEVER: Final = float("inf")
+_NOTHING: Final = Contents((), 0, {}, 0)
 
 
 class SavedUser(NamedTuple):
@@ -70,6 +72,8 @@ class SavedBinding(NamedTuple):
 class SavedVhost:
     """What a vhost holds, by name."""
 
+    policies: tuple[Policy, ...]
+    operator_policies: tuple[Policy, ...]
     exchanges: Mapping[str, SavedExchange]
     # What exchanges keep for themselves.
     kept: Mapping[str, tuple[KeptByExchange, ...]]
@@ -165,6 +169,8 @@ def _take_vhost(vhost: VirtualHost) -> SavedVhost:
     queues = {name: queue for name, queue in vhost.queues.items() if queue.owner is None}
     exchanges = {name: exchange for name, exchange in vhost.exchanges.items() if name != DEFAULT_EXCHANGE}
     return SavedVhost(
+        policies=tuple(vhost.policies.users),
+        operator_policies=tuple(vhost.policies.operators),
         exchanges={name: _save_exchange(exchange) for name, exchange in exchanges.items()},
         kept={name: kept for name, exchange in exchanges.items() if (kept := exchange.kept)},
         queues={name: _save_queue(queue) for name, queue in queues.items()},
@@ -217,7 +223,8 @@ def _durable(vhost: SavedVhost) -> SavedVhost:
     exchanges = {name: exchange for name, exchange in vhost.exchanges.items() if exchange.durable}
     queues = {name: queue for name, queue in vhost.queues.items() if queue.durable}
     ends: Mapping[str, Mapping[str, object]] = {"queue": queues, "exchange": exchanges}
-    return SavedVhost(
+    return replace(
+        vhost,
         exchanges=exchanges,
         # What is delayed is on disk; a recent history is not.
         kept={
@@ -244,7 +251,7 @@ def _persistent(queue: SavedQueue, contents: Contents) -> Contents:
 
 def _bare(vhost: SavedVhost) -> SavedVhost:
     exchanges = {name: exchange for name, exchange in vhost.exchanges.items() if name.startswith(RESERVED_PREFIX)}
-    return SavedVhost(exchanges, {}, {}, {}, {})
+    return SavedVhost((), (), exchanges, {}, {}, {}, {})
 
 
 # Restoring ------------------------------------------------------------------------------------------------------------
@@ -288,6 +295,7 @@ class _Restoring:
         """Do it; return the queues whose messages have changed, and which are to go on when everything is done."""
         self._vhost.forget_deaths()
         self._drop_what_is_not_saved()
+        self._restore_policies()
         self._create_what_is_missing()
         for name, exchange in self._vhost.exchanges.items():
             self._refill_exchange(exchange, self._saved.kept.get(name, ()))
@@ -316,6 +324,25 @@ class _Restoring:
             same += 1
         for binding in bindings[same:]:
             self._vhost.drop_binding(binding)
+
+    def _restore_policies(self) -> None:
+        policies, saved = self._vhost.policies, self._saved
+        if (tuple(policies.users), tuple(policies.operators)) == (saved.policies, saved.operator_policies):
+            return
+        for queue in self._vhost.queues.values():
+            if queue.owner is None:
+                # What it holds goes anyway. It must not die of a policy before that.
+                _classic(queue).refill(_NOTHING)
+        for policy in tuple(policies.users):
+            if policy not in saved.policies:
+                policies.clear(policy.name)
+        for policy in tuple(policies.operators):
+            if policy not in saved.operator_policies:
+                policies.clear_operator(policy.name)
+        for policy in saved.policies:
+            policies.put_back(policy, operators=False)
+        for policy in saved.operator_policies:
+            policies.put_back(policy, operators=True)
 
     def _create_what_is_missing(self) -> None:
         vhost, saved = self._vhost, self._saved

@@ -18,6 +18,7 @@ from amqpy_broker.core.exchanges.direct import DefaultExchange
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES, PREDECLARED
 from amqpy_broker.core.names import DEFAULT_EXCHANGE, NameSource, queue_text
 from amqpy_broker.core.policies import Policies, Policy
+from amqpy_broker.core.policy_events import tell_policy_cleared, tell_policy_set
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.arguments import stored_arguments
 from amqpy_broker.core.queues.base import Consumer, Queue
@@ -251,29 +252,36 @@ class Topology(Traffic):
     def policy_set(self, policy: Policy, by: str, *, operators: bool) -> None:
         """Follow a policy that is new, or another one than it was."""
         self.documents.policy_set(self.name, policy, operators=operators)
-        self._govern()
+        changed = self._govern()
+        if self.events.wanted:
+            tell_policy_set(self.events, self.name, policy, changed, by, operators=operators)
 
     def policy_cleared(self, policy: Policy, by: str, *, operators: bool) -> None:
         """Follow a policy no longer."""
         self.documents.policy_cleared(self.name, policy.name, operators=operators)
-        self._govern()
+        changed = self._govern()
+        if self.events.wanted:
+            tell_policy_cleared(self.events, self.name, policy, changed, by, operators=operators)
 
-    def _govern(self) -> None:
+    def _govern(self) -> list[Queue]:
+        """Find anew what counts for everything; return the queues for which something else does."""
         for exchange in self._exchanges.values():
             self._govern_exchange(exchange)
-        for queue in tuple(self._queues.values()):
-            self._govern_queue(queue)
+        changed = [queue for queue in tuple(self._queues.values()) if self._govern_queue(queue)]
         self.generation += 1
+        return changed
 
     def _govern_exchange(self, exchange: Exchange) -> None:
         governing = self.policies.of_exchange(exchange.name)
         if governing != exchange.governing:
             exchange.govern(governing)
 
-    def _govern_queue(self, queue: Queue) -> None:
+    def _govern_queue(self, queue: Queue) -> bool:
         governing = self.policies.of_queue(queue.name, queue.type)
-        if governing != queue.governing:
-            queue.govern(governing, self.profile)
+        if governing == queue.governing:
+            return False
+        queue.govern(governing, self.profile)
+        return True
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

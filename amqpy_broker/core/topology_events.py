@@ -10,6 +10,7 @@ from amqpy_broker.core.queues.base import Consumer, Queue
 
 def tell_exchange_created(events: Events, exchange: Exchange, by: str) -> None:
     """Tell that there is a new exchange."""
+    policy = exchange.governing.policy
     events.tell(
         "exchange.created",
         name=exchange.name,
@@ -19,7 +20,7 @@ def tell_exchange_created(events: Events, exchange: Exchange, by: str) -> None:
         auto_delete=exchange.auto_delete,
         internal=exchange.internal,
         arguments=exchange.arguments,
-        policy="",
+        policy="" if policy is None else policy.name,
         user_who_performed_action=by,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from amqpy_broker.testing.arranging.arrangement import Arrangement
+from amqpy_broker.testing.arranging.policies import Policies
 from amqpy_broker.testing.asserting.waits import BlockingWaits, Waits
 from amqpy_broker.testing.faults.faulty import Faulty
 from amqpy_broker.testing.in_broker import InBroker
@@ -14,7 +15,7 @@ from amqpy_broker.testing.inside import Inside
 T = TypeVar("T")
 
 
-class VhostKit(Arrangement, Faulty, Waits):
+class VhostKit(Arrangement, Faulty, Policies, Waits):
     """One vhost of a broker in this event loop."""
 
     def __init__(self, owner: InBroker, name: str) -> None:
@@ -31,7 +32,7 @@ class VhostKit(Arrangement, Faulty, Waits):
         return self._owner.run_in_broker(action)
 
 
-class BlockingVhostKit(Arrangement, BlockingWaits, Faulty):
+class BlockingVhostKit(Arrangement, BlockingWaits, Faulty, Policies):
     """One vhost of a broker in another thread."""
 
     def __init__(self, owner: BlockingWaits, name: str) -> None:

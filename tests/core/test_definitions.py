@@ -10,11 +10,12 @@ from amqpy_broker.core.arguments import Argument, arguments
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.definitions import DefinitionsError, dump, load
 from amqpy_broker.core.exchanges.bindings import Binding
+from amqpy_broker.core.policies import Policy
 from amqpy_broker.core.profile import profile_named
 from amqpy_broker.core.users import Permissions, User, hash_password
 
 HERE = Path(__file__).parent / "definitions"
-LISTS = ("users", "vhosts", "permissions", "exchanges", "queues", "bindings")
+LISTS = ("users", "vhosts", "permissions", "policies", "exchanges", "queues", "bindings")
 
 
 def a_core(profile: str = "4.0") -> BrokerCore:
@@ -92,10 +93,15 @@ class TestWhatRabbitmqExports:
 
     def test_what_does_not_exist_here_is_left_out_with_a_remark(self, version: str) -> None:
         remarks = load(a_core(version), exported(version))
-        for word in ("policies[0] ('ttl')", "topic_permissions[0]", "parameters[0]", "('shop.stream')"):
+        for word in ("topic_permissions[0]", "parameters[0]", "('shop.stream')"):
             assert [remark for remark in remarks if word in remark], word
         # RabbitMQ writes bindings of the internal exchange that it does not write.
         assert sum("there is no exchange 'shop.inner'" in remark for remark in remarks) == 2
+
+    def test_policies_count(self, version: str) -> None:
+        core = a_core(version)
+        load(core, exported(version))
+        assert core.vhosts["orders"].queues["shop.orders"].settings.message_ttl_ms == 60_000
 
     def test_what_was_loaded_is_written_again(self, version: str) -> None:
         core = a_core(version)
@@ -133,6 +139,8 @@ def a_full_core() -> BrokerCore:
     vhost.create_binding(Binding(source.name, to, "key", arguments({"x-match": "any", "n": 1.5})))
     vhost.create_binding(Binding("amq.topic", source, "#", {}))
     vhost.create_queue("mine", durable=False, owner=object())
+    vhost.policies.set(Policy("limits", "^q", {"max-length": 3, "overflow": "drop-head"}, 2, "queues"))
+    vhost.policies.set_operator(Policy("ttl", "", {"message-ttl": 5}))
     return core
 
 
@@ -143,6 +151,67 @@ def test_what_was_written_makes_the_same_again() -> None:
     assert load(other, document) == []
     assert dump(other) == document
     assert other.users.authenticate("clerk", "x") is not None
+
+
+def test_operator_policies_are_parameters() -> None:
+    assert dump(a_full_core())["parameters"] == [
+        {
+            "vhost": "shop",
+            "component": "operator_policy",
+            "name": "ttl",
+            "value": {"pattern": "", "apply-to": "all", "definition": {"message-ttl": 5}, "priority": 0},
+        }
+    ]
+
+
+def policies(**fields: object) -> dict[str, object]:
+    return {"policies": [{"vhost": "/", "name": "p", "pattern": "", "definition": {"expires": 1}} | fields]}
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        (policies(definition={"expires": 0}), "policies[0]: 0 is not a valid queue expiry"),
+        (policies(definition={}), "policies[0]: no policy provided"),
+        (policies(definition=5), "policies[0].definition must be an object, not 5"),
+        (policies(pattern=5), "policies[0].pattern must be a text, not 5"),
+        (policies(priority="1"), "policies[0].priority must be a number, not '1'"),
+        (policies(priority=True), "policies[0].priority must be a number, not true"),
+        (policies(vhost="x"), "policies[0].vhost names vhost 'x', which does not exist"),
+        (
+            {"parameters": [{"vhost": "/", "component": "operator_policy", "name": "p", "value": 1}]},
+            "parameters[0].value must be an object, not 1",
+        ),
+        (
+            {
+                "parameters": [
+                    {
+                        "vhost": "/",
+                        "component": "operator_policy",
+                        "name": "p",
+                        "value": {"pattern": "", "definition": {"alternate-exchange": "x"}},
+                    }
+                ]
+            },
+            'parameters[0]: [{<<"alternate-exchange">>,<<"x">>}] are not recognised policy settings',
+        ),
+    ],
+)
+def test_a_wrong_policy_is_refused_with_its_place(document: object, text: str) -> None:
+    assert refusal(document) == text
+
+
+def test_what_is_wrong_is_found_before_anything_is_done() -> None:
+    core = a_core()
+    with pytest.raises(DefinitionsError):
+        load(core, {"vhosts": [{"name": "new"}], **policies(definition={"expires": 0})})
+    assert "new" not in core.vhosts
+
+
+def test_what_a_policy_does_not_say_is_as_in_rabbitmq() -> None:
+    core = a_core()
+    load(core, policies())
+    assert list(core.vhosts["/"].policies) == [Policy("p", "", {"expires": 1}, 0, "all")]
 
 
 def test_exclusive_queues_and_what_every_vhost_has_are_not_written() -> None:

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.names import NameSource
+from amqpy_broker.core.policies import Policy
 from amqpy_broker.core.profile import profile_named
 from amqpy_broker.core.queues.base import QueuedMessage
 from amqpy_broker.core.timers import Timers
@@ -36,10 +37,22 @@ class Asked(NamedTuple):
     ttl_ms: int | None
     max_length: int | None
     max_length_bytes: int | None
-    overflow: str
+    overflow: str | None
     max_priority: int | None
     # A queue's number, the fanout exchange, one that is not there, or none.
     dead_letter_to: int | str | None
+
+    def under(self, policy: Asked) -> Asked:
+        """What counts: the lower limit, and what the queue was declared with before anything else."""
+        lower = [lowest(mine, its) for mine, its in zip(self[:3], policy[:3], strict=True)]
+        overflow = self.overflow or policy.overflow or "drop-head"
+        to = policy.dead_letter_to if self.dead_letter_to is None else self.dead_letter_to
+        return Asked(*lower, overflow, self.max_priority, to)  # type: ignore[arg-type]
+
+    def definition(self) -> dict[str, object]:
+        """The same as a policy says it."""
+        fields = {name[2:].replace("_", "-"): value for name, value in self.fields().items()}
+        return {name: value for name, value in fields.items() if name != "max-priority"}
 
     def fields(self) -> dict[str, object]:
         exchange = {FAN: FAN, MISSING: MISSING, None: None}.get(self.dead_letter_to, "")  # type: ignore[call-overload]
@@ -56,12 +69,17 @@ class Asked(NamedTuple):
         return {name: value for name, value in fields.items() if value is not None}
 
 
+def lowest(*limits: int | str | None) -> int | None:
+    return min((limit for limit in limits if isinstance(limit, int)), default=None)
+
+
+NOTHING = Asked(None, None, None, None, None, None)
 ASKED = st.builds(
     Asked,
     ttl_ms=st.sampled_from([None, None, 0, 5, 20]),
     max_length=st.sampled_from([None, None, 0, 1, 3]),
     max_length_bytes=st.sampled_from([None, None, 0, 6, 12]),
-    overflow=st.sampled_from(["drop-head", "drop-head", "reject-publish", "reject-publish-dlx"]),
+    overflow=st.sampled_from([None, "drop-head", "reject-publish", "reject-publish-dlx"]),
     max_priority=st.sampled_from([None, None, 0, 2]),
     dead_letter_to=st.sampled_from([None, FAN, MISSING, *range(QUEUE_COUNT), *range(QUEUE_COUNT)]),
 )
@@ -105,7 +123,9 @@ class OracleQueue:
 
     def __init__(self, number: int, asked: Asked, oracle: Oracle) -> None:
         self.number = number
-        self.asked = asked
+        self.declared = asked
+        # All in all, with what a policy says.
+        self.asked = asked.under(NOTHING)
         self.oracle = oracle
         self.ready: list[Copy] = []
         # What was got without a consumer, or outlived its consumer.
@@ -211,6 +231,10 @@ class OracleQueue:
             self.ready.append(copy)
         self.oracle.bury([*self.over_limit(), *self.expired(), *self.hand_out(), *self.expired()])
 
+    def govern(self, policy: Asked) -> None:
+        self.asked = self.declared.under(policy)
+        self.oracle.bury([*self.over_limit(), *self.expired(), *self.hand_out(), *self.expired()])
+
     def resume(self, turn: Turn) -> None:
         if turn in self.consumers and turn not in self.turns and turn.has_room:
             self.turns.append(turn)
@@ -294,6 +318,7 @@ class SpecialQueuesMachine(RuleBasedStateMachine):
         self.clock = ManualClock(1000.0)
         self.timers = Timers(self.clock)
         vhost, actor = VirtualHost("/", profile_named(profile), NameSource(seed=1), self.timers), an_actor()
+        self.policies = vhost.policies
         declare_exchange(vhost, actor, FAN, "fanout")
         self.queues = [declare_queue(vhost, actor, f"q{number}", **one.fields()) for number, one in enumerate(asked)]
         for number in sorted(fan):
@@ -329,6 +354,19 @@ class SpecialQueuesMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, QUEUE_COUNT - 1))
     def purge(self, number: int) -> None:
         assert self.queues[number].purge() == self.oracle.queues[number].purge()
+
+    @rule(number=st.integers(0, QUEUE_COUNT - 1), wanted=ASKED)
+    def set_policy(self, number: int, wanted: Asked) -> None:
+        name = f"of q{number}"
+        there, wanted = self.policies.users.find(name), wanted._replace(max_priority=None)
+        if wanted != NOTHING:
+            policy = Policy(name, f"^q{number}$", wanted.definition())
+            if policy != there:
+                self.oracle.queues[number].govern(wanted)
+            self.policies.set(policy)
+        elif there is not None:
+            self.oracle.queues[number].govern(NOTHING)
+            self.policies.clear(name)
 
     @rule(ms=st.integers(1, 25))
     def let_time_pass(self, ms: int) -> None:

@@ -7,6 +7,7 @@ from amqpy_broker.core.arguments import Arguments
 from amqpy_broker.core.exchanges.base import DestinationCounts, Exchange, ExchangeProperties, Matched, Surroundings
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.names import DEFAULT_EXCHANGE
+from amqpy_broker.core.policies import Governing
 from amqpy_broker.core.profile import Profile
 
 
@@ -47,6 +48,10 @@ class DefaultExchange(Exchange):
     def __init__(self, vhost: str, profile: Profile, around: Surroundings, queues: Mapping[str, Destination]) -> None:
         super().__init__(ExchangeProperties(DEFAULT_EXCHANGE, vhost, profile, around, durable=True))
         self._queues = queues
+
+    def govern(self, governing: Governing) -> None:
+        """Stand under policies that do nothing here: what it cannot route goes nowhere, as in RabbitMQ."""
+        self.governing = governing
 
     def route(self, routing_key: str, headers: Arguments, matched: Matched) -> None:
         """Add the queue of that name."""

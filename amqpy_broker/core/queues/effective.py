@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from amqpy_broker.core.arguments import Arguments
+from amqpy_broker.core.expiration import EXPIRATION_MAX_MS
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.settings import OVERFLOW, Overflow, QueueSettings
 
@@ -32,23 +33,28 @@ def effective_settings(
         value = definition.get(key)
         return value if isinstance(value, int) else None
 
+    def duration(key: str) -> int | None:
+        # RabbitMQ takes any number of a policy; no clock goes so far.
+        value = number(key)
+        return None if value is None else min(value, EXPIRATION_MAX_MS)
+
     def text(key: str) -> str | None:
         value = definition.get(key)
         return value if isinstance(value, str) else None
 
     is_quorum = queue_type == "quorum"
     overflow = text("overflow") if is_quorum or OVERFLOW not in arguments else None
-    expires_ms = number("expires")
+    expires_ms = duration("expires")
     if not (is_quorum and profile.policy_expires_quorum_queues and expires_ms is not None):
         expires_ms = _lower(asked.expires_ms, expires_ms)
     return replace(
         asked,
-        message_ttl_ms=_lower(asked.message_ttl_ms, number("message-ttl")),
+        message_ttl_ms=_lower(asked.message_ttl_ms, duration("message-ttl")),
         expires_ms=expires_ms,
         max_length=_lower(asked.max_length, number("max-length")),
         max_length_bytes=_lower(asked.max_length_bytes, number("max-length-bytes")),
         delivery_limit=_delivery_limit(asked.delivery_limit, number("delivery-limit")),
-        consumer_timeout_ms=_lower(asked.consumer_timeout_ms, number("consumer-timeout")),
+        consumer_timeout_ms=number("consumer-timeout"),
         dead_letter_exchange=_first(asked.dead_letter_exchange, text("dead-letter-exchange")),
         dead_letter_routing_key=_first(asked.dead_letter_routing_key, text("dead-letter-routing-key")),
         overflow=asked.overflow if overflow is None else Overflow(overflow),

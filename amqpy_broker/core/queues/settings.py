@@ -16,7 +16,6 @@ from amqpy_broker.core.limits import DEDUPLICATION_CACHE_MAX
 
 QUEUE_TYPE: Final = "x-queue-type"
 OVERFLOW: Final = "x-overflow"
-CONSUMER_TIMEOUT: Final = "x-consumer-timeout"
 PRIORITY_MAX: Final = 255
 # Of queues that RabbitMQ does not have.
 DEDUPLICATION: Final = "x-message-deduplication"
@@ -86,7 +85,7 @@ class QueueSettings:
     single_active_consumer: bool = False
     # Returns to the queue that a message survives; quorum queues only.
     delivery_limit: int | None = None
-    # How long a consumer that says nothing of it may take to acknowledge; 0 is for ever.
+    # How long a consumer that says nothing of it may take to acknowledge; 0 is for ever. Only policies set it here.
     consumer_timeout_ms: int | None = None
     deduplication: DeduplicationSettings | None = None
     retry: RetrySettings | None = None

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
-from amqpy_broker.core.arguments import INTEGER_KINDS
+from amqpy_broker.core.arguments import INTEGER_KINDS, Arguments
 from amqpy_broker.core.queues.base import Consumer
 from amqpy_broker.core.timers import Timer, Timers
 from amqpy_broker.protocols.amqp091.deliveries import Deliveries
@@ -84,12 +84,12 @@ class ConsumerTimeouts:
         self._timer.set(self._timers.now_s + self._tick_s)
 
     def timeout_ms(self, consumer: Consumer) -> int:
-        """Find how long a consumer may take: it may say so itself, then its queue, then the broker."""
-        for arguments in (consumer.arguments, consumer.queue.arguments):
-            asked = arguments.get(TIMEOUT_ARGUMENT)
-            if asked is not None and asked.kind in INTEGER_KINDS and isinstance(asked.value, int):
-                return max(asked.value, 0)
-        return self._default_ms
+        """Find how long a consumer may take: it may say so itself, then its queue or a policy, then the broker."""
+        asked = (_asked_ms(consumer.arguments), _asked_ms(consumer.queue.arguments))
+        policy_ms = consumer.queue.settings.consumer_timeout_ms
+        if asked[0] is not None:
+            return asked[0]
+        return min((limit for limit in (asked[1], policy_ms) if limit is not None), default=self._default_ms)
 
     def stop(self) -> None:
         """Watch nobody any more."""
@@ -116,3 +116,10 @@ class ConsumerTimeouts:
         self._timer.set(now_s + self._tick_s)
         for deliveries, consumer, timeout_ms in late:
             self._channels.delivery_timed_out(deliveries, consumer, timeout_ms)
+
+
+def _asked_ms(arguments: Arguments) -> int | None:
+    asked = arguments.get(TIMEOUT_ARGUMENT)
+    if asked is None or asked.kind not in INTEGER_KINDS or not isinstance(asked.value, int):
+        return None
+    return max(asked.value, 0)

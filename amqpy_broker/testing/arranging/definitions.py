@@ -25,7 +25,7 @@ class Definitions(InBroker):
         """Create the users, vhosts, permissions and topology that definitions name, as RabbitMQ exports them.
 
         What is there stays. The user guest may do everything in the vhosts that are new, unless the definitions say
-        otherwise, so that `broker.url` leads to them. What does not exist here, such as policies, is left out with a
+        otherwise, so that `broker.url` leads to them. What does not exist here, such as streams, is left out with a
         `DefinitionsWarning`.
 
         Args:

@@ -12,6 +12,7 @@ from amqpy_broker.core.exchanges.delayed_message import DelayedMessageExchange
 from amqpy_broker.core.exchanges.types import PREDECLARED
 from amqpy_broker.core.message import Message as CoreMessage
 from amqpy_broker.core.names import DEFAULT_EXCHANGE
+from amqpy_broker.core.policies import Policy
 from amqpy_broker.core.queues.base import Consumer, Queue, QueuedMessage
 from amqpy_broker.core.queues.browse import BROWSE
 from amqpy_broker.core.vhost import VirtualHost
@@ -86,6 +87,8 @@ def view_queue(vhost: VirtualHost, queue: Queue, history: History) -> QueueView:
         peak_unacked=history.peak_unacked(vhost.name, queue.name),
         consumers=tuple(consumers),
         messages=ready_messages(queue),
+        policy=_name_of(queue.governing.policy),
+        operator_policy=_name_of(queue.governing.operator_policy),
     )
 
 
@@ -165,7 +168,12 @@ def view_exchange(vhost: VirtualHost, exchange: Exchange) -> ExchangeView:
             WaitingMessage(Message(delayed.message), datetime.fromtimestamp(delayed.due_unix_s, UTC))
             for delayed in waiting
         ),
+        policy=_name_of(exchange.governing.policy),
     )
+
+
+def _name_of(policy: Policy | None) -> str | None:
+    return None if policy is None else policy.name
 
 
 def view_binding(vhost: VirtualHost, binding: Binding) -> BindingView:

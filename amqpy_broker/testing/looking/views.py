@@ -46,6 +46,9 @@ class QueueView:
     consumers: tuple[ConsumerView, ...]
     # Those that are ready, the next one first.
     messages: tuple[Message, ...] = field(repr=False)
+    # The names of the policies that count for it.
+    policy: str | None = None
+    operator_policy: str | None = None
 
     def __str__(self) -> str:
         return (
@@ -96,6 +99,8 @@ class ExchangeView:
     bindings: tuple[BindingView, ...]
     # What a delayed message exchange keeps, the next one first.
     waiting: tuple[WaitingMessage, ...] = ()
+    # The name of the policy that counts for it.
+    policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

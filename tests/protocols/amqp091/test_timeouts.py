@@ -3,6 +3,7 @@
 import pytest
 from pamqp.commands import Basic, Queue
 
+from amqpy_broker.core.policies import Policy
 from tests.wire import Client, new_broker, refusal
 
 HALF_AN_HOUR_S = 1800
@@ -72,6 +73,20 @@ def test_a_queue_or_a_consumer_may_say_how_long(arguments: dict[str, dict[str, o
     client.pass_time(0.7)
 
     assert refusal(client.heard_one())[2] == TEXT.format(5000)
+
+
+@pytest.mark.parametrize(("asked_ms", "timeout_ms"), [(None, 5000), (4000, 4000), (6000, 5000)])
+def test_a_policy_may_say_how_long_too(asked_ms: int | None, timeout_ms: int) -> None:
+    client = Client().open(heartbeat=0)
+    client.broker.vhosts["/"].policies.set(Policy("quick", "^q", {"consumer-timeout": 5000}))
+    with_a_delivery(client, {} if asked_ms is None else {"x-consumer-timeout": asked_ms})
+
+    client.pass_time(timeout_ms / 1000 - 0.1)
+    assert client.names() == []
+    # Noticed up to two ticks later.
+    client.pass_time(1.0)
+
+    assert refusal(client.heard_one())[2] == TEXT.format(timeout_ms)
 
 
 def test_0_is_for_ever() -> None:

@@ -29,7 +29,7 @@ def test_what_rabbitmq_has_exported_can_be_used() -> None:
 def test_what_is_left_out_is_warned_of_where_it_was_loaded() -> None:
     with BrokerThread() as broker, pytest.warns(DefinitionsWarning) as caught:
         broker.load_definitions(str(EXPORTED))
-    assert any(str(warning.message).startswith("policies[0] ('ttl') is left out") for warning in caught)
+    assert any(str(warning.message).startswith("topic_permissions[0] ('shop') is left out") for warning in caught)
     assert {Path(warning.filename).name for warning in caught} == {Path(__file__).name}
 
 
