@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Final
 
 from amqpy_broker.storage.pieces import batch_of, is_spilled, piece_id
@@ -18,47 +20,68 @@ class PieceIndex:
     def __init__(self) -> None:
         # How many slots of a piece are not settled, by its row. Pieces that are not here are gone.
         self.live: dict[int, int] = {}
-        # How many pieces a batch had, lasting and spilled, and how many are left; of batches of more than one each.
-        self._spread: dict[int, list[int]] = {}
+        # Batches of more than one piece of a kind.
+        self._spread: dict[int, _BatchRows] = {}
         self._rows_by_queue: dict[int, _QueueRows] = {}
 
     def add(self, row: int, queues: Iterable[int], live: int) -> None:
         """Learn of a piece; those of one batch in the order of their rows."""
+        batch = batch_of(row)
+        spread = self._spread.get(batch)
+        if spread is None and row != piece_id(batch, 0, spilled=is_spilled(row)):
+            spread = self._spread[batch] = _BatchRows(self.of_batch(batch))
+        if spread is not None:
+            spread.add(row)
         self.live[row] = live
         for queue in queues:
             self._rows_by_queue.setdefault(queue, _QueueRows()).add(row, self.live)
-        batch = batch_of(row)
-        number = row - piece_id(batch, 0, spilled=is_spilled(row))
-        if number:
-            spread = self._spread.setdefault(batch, [1, 1])
-            spread[is_spilled(row)] = max(spread[is_spilled(row)], number + 1)
 
     def remove(self, row: int) -> None:
         """Forget a piece."""
-        self.live.pop(row, None)
+        if self.live.pop(row, None) is None:
+            return
         batch = batch_of(row)
-        if batch in self._spread and not any(True for _ in self.of_batch(batch)):
-            del self._spread[batch]
+        spread = self._spread.get(batch)
+        if spread is not None:
+            spread.left_count -= 1
+            if not spread.left_count:
+                del self._spread[batch]
 
     def remove_queue(self, queue: int) -> None:
         """Forget a queue."""
         self._rows_by_queue.pop(queue, None)
 
-    def of_batch(self, batch: int) -> Iterator[int]:
-        """Find the pieces of a batch that are left."""
-        lasting, spilled = self._spread.get(batch, (1, 1))
+    def of_batch(self, batch: int, near: int = 0) -> Iterator[int]:
+        """Find the pieces of a batch that are left: first those from the row `near` on, then those before it."""
         live = self.live
-        for number in range(lasting):
-            if (row := piece_id(batch, number)) in live:
-                yield row
-        for number in range(spilled):
-            if (row := piece_id(batch, number, spilled=True)) in live:
+        spread = self._spread.get(batch)
+        rows = (piece_id(batch, 0), piece_id(batch, 0, spilled=True)) if spread is None else spread.rows_from(near)
+        for row in rows:
+            if row in live:
                 yield row
 
     def of_queue(self, queue: int) -> list[int]:
         """Find the pieces in which a queue had messages."""
         rows = self._rows_by_queue.get(queue)
         return [row for row in rows.rows if row in self.live] if rows else []
+
+
+class _BatchRows:
+    """The pieces of a batch, with those that are gone: nobody scans a large batch for each of its pieces."""
+
+    __slots__ = ("_rows", "left_count")
+
+    def __init__(self, rows: Iterable[int]) -> None:
+        self._rows = array("q", rows)
+        self.left_count = len(self._rows)
+
+    def add(self, row: int) -> None:
+        self._rows.append(row)
+        self.left_count += 1
+
+    def rows_from(self, row: int) -> Iterator[int]:
+        begin = bisect_left(self._rows, row)
+        return chain(islice(self._rows, begin, None), islice(self._rows, begin))
 
 
 class _QueueRows:

@@ -96,15 +96,18 @@ class BatchWriter:
         in_batch = in_queue = -1
         low, high, shift = 1, 0, 0
         flags = bytearray()
+        # Where the messages of a queue were found last in a batch: the next ones are there, or in the piece that follows.
+        near: dict[tuple[int, int], int] = {}
         for batch, queue, place in names:
             if batch != in_batch or queue != in_queue or not low <= place <= high:
-                found = self._find(batch, queue, place, plan)
+                found = self._find(batch, queue, place, plan, near.get((batch, queue), 0))
                 if found is None:
                     # It went with its queue, or with others.
                     low, high = 1, 0
                     continue
                 tally, (low, high, shift) = found
                 in_batch, in_queue, flags = batch, queue, tally.flags
+                near[batch, queue] = tally.head.id
                 plan.touched[tally.head.id] = tally
             flags[place + shift] = SETTLED
 
@@ -127,15 +130,15 @@ class BatchWriter:
             tally.marks[name.place + span.shift] = mark
             plan.touched[tally.head.id] = tally
 
-    def _find(self, batch: int, queue: int, place: int, plan: Plan) -> tuple[Tally, Span] | None:
-        for tally in self._pieces(batch, plan):
+    def _find(self, batch: int, queue: int, place: int, plan: Plan, near: int = 0) -> tuple[Tally, Span] | None:
+        for tally in self._pieces(batch, plan, near):
             span = tally.span(queue, place)
             if span is not None:
                 return tally, span
         return None
 
-    def _pieces(self, batch: int, plan: Plan) -> Iterator[Tally]:
-        return (self._tally(row, plan) for row in self.index.of_batch(batch))
+    def _pieces(self, batch: int, plan: Plan, near: int = 0) -> Iterator[Tally]:
+        return (self._tally(row, plan) for row in self.index.of_batch(batch, near))
 
     def _tally(self, row: int, plan: Plan) -> Tally:
         # One object a piece: a plan may hold what the cache has let go.
