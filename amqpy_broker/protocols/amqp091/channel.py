@@ -418,6 +418,7 @@ class Channel:
         """
         if not multiple and fate is Fate.SETTLE and self.transaction is None:
             self.deliveries.settle_one(tag)
+            self.deliveries.resume_settled()
             return
         deliveries = self.deliveries.take(tag, multiple=multiple)
         if self.transaction is not None:

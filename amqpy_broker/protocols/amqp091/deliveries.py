@@ -74,6 +74,7 @@ class Deliveries:
         "consumers",
         "global_prefetch_count",
         "got_count",
+        "held_back",
         "last_tag",
         "notifies_cancel",
         "output",
@@ -93,6 +94,8 @@ class Deliveries:
         self.last_tag = 0
         self.consumers: dict[str, ChannelConsumer] = {}
         self.unacked: dict[int, QueuedMessage] = {}
+        # Consumers that waited when something of theirs was settled: they have room now.
+        self.held_back: dict[Consumer, None] = {}
         # Told of everything that is delivered, while the firehose is on, or somebody watches.
         self.tap: Tap | None = None
         # What the next consumers may have unacknowledged, and what all of them together may; 0 is no limit.
@@ -141,7 +144,9 @@ class Deliveries:
         return taken
 
     def settle_one(self, tag: int) -> None:
-        """Settle one delivery: what `take` and `settle` do, in one step, for the hot path.
+        """Settle one delivery: what `take` and `apply` do, in one step, for the hot path.
+
+        Its consumer goes on with the next `resume_settled`: acknowledgements come in flocks, and make room together.
 
         Raises:
             PreconditionFailed: there is no such delivery.
@@ -156,9 +161,18 @@ class Deliveries:
         else:
             consumer.unacked_count -= 1
             if consumer.waiting:
-                consumer.resume_if_waiting()
+                self.held_back[consumer] = None
+
+    def resume_settled(self) -> None:
+        """Let those go on that have room again, after `settle_one`."""
         if self.global_prefetch_count:
+            self.held_back.clear()
             self.resume_all()
+        elif self.held_back:
+            consumers = tuple(self.held_back)
+            self.held_back.clear()
+            for consumer in consumers:
+                consumer.resume_if_waiting()
 
     def apply(self, deliveries: Sequence[Delivery], fate: Fate) -> None:
         """Do with deliveries that were taken what was asked for, and let their consumers go on."""

@@ -161,7 +161,8 @@ class FrameLoop(ABC):
     def _receive_acks(self, channel: Channel, buffer: bytes, at: int, end: int) -> int:
         """Take an acknowledgement and those that follow it: they come in flocks."""
         start = buffer[at : at + _ACK_TAG_AT]
-        settle_one = channel.deliveries.settle_one
+        deliveries = channel.deliveries
+        settle_one = deliveries.settle_one
         in_transaction = channel.transaction is not None
         try:
             while end - at >= _ACK_FRAME_SIZE and buffer.startswith(start, at):
@@ -173,6 +174,7 @@ class FrameLoop(ABC):
                     channel.settle(tag, multiple=bool(multiple & 1))
                 else:
                     settle_one(tag)
+            deliveries.resume_settled()
         except AmqpError as refusal:
             self._refuse(channel, refusal, _ACK_INDEX)
         return at
