@@ -14,6 +14,7 @@ import anyio
 import click
 from anyio.abc import Process
 
+from amqpy_broker.cli.allocator import keep_free_memory
 from amqpy_broker.cli.group import fail
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ def run_loop(main_task: Callable[[], Awaitable[int | None]], loop: str) -> int:
         fail(f"--loop {loop}: {loop} is not installed")
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+    keep_free_memory()
     backend = "trio" if loop == "trio" else "asyncio"
     options = {"use_uvloop": loop == "uvloop"} if backend == "asyncio" else {}
     return anyio.run(main_task, backend=backend, backend_options=options) or 0

@@ -41,6 +41,9 @@ MESSAGE_OVERHEAD_BYTES: Final = 400
 # while more is read. It looks what it can let go of each time it has grown by a step, and keeps the first messages.
 QUEUE_WINDOW_BYTES: Final = 4_194_304
 QUEUE_WINDOW_STEP_BYTES: Final = 1_048_576
+# The same with consumers, which will take it soon: what eight publishers with 2,000 unconfirmed messages each have in
+# flight would be written, read back and forgotten.
+QUEUE_CONSUMED_BYTES: Final = 128 * 1_048_576
 QUEUE_HEAD_BYTES: Final = 2_097_152
 # What is left of the head when memory is short.
 QUEUE_HEAD_MIN_BYTES: Final = 262_144

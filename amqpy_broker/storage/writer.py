@@ -96,7 +96,7 @@ class BatchWriter:
         in_batch = in_queue = -1
         low, high, shift = 1, 0, 0
         flags = bytearray()
-        # Where the messages of a queue were found last in a batch: the next ones are there, or in the piece that follows.
+        # Where a queue's messages were found last in a batch: the next ones are there, or in the piece that follows.
         near: dict[tuple[int, int], int] = {}
         for batch, queue, place in names:
             if batch != in_batch or queue != in_queue or not low <= place <= high:

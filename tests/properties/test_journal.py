@@ -40,7 +40,9 @@ KINDS: Mapping[str, Mapping[str, object]] = {
 }
 KEYS = ["a", "b"]
 # So small that paging happens all the time.
-TINY = Window(queue_bytes=900, step_bytes=1, head_bytes=450, head_min_bytes=1, read_count=3, read_bytes=1000)
+TINY = Window(
+    queue_bytes=900, step_bytes=1, consumed_bytes=900, head_bytes=450, head_min_bytes=1, read_count=3, read_bytes=1000
+)
 EXCHANGES = ["x", "y", "amq.topic"]
 
 

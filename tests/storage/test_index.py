@@ -22,6 +22,17 @@ def test_the_pieces_of_a_batch_and_of_a_queue_are_found() -> None:
     assert index.of_queue(2) == [piece_id(6, 0)]
 
 
+def test_the_search_in_a_batch_begins_where_something_was_found_last() -> None:
+    index = PieceIndex()
+    rows = [piece_id(5, number) for number in range(4)] + [piece_id(5, number, spilled=True) for number in range(2)]
+    for row in rows:
+        index.add(row, [1], 1)
+    index.remove(rows[2])
+
+    assert list(index.of_batch(5, near=rows[3])) == [rows[3], rows[4], rows[5], rows[0], rows[1]]
+    assert list(index.of_batch(5, near=rows[2])) == [rows[3], rows[4], rows[5], rows[0], rows[1]]
+
+
 def test_a_queue_through_which_much_goes_does_not_collect_what_is_gone() -> None:
     index = PieceIndex()
     for batch in range(1, 10_000):

@@ -117,7 +117,8 @@ class Journaled(ClassicQueue):
         """Let go of what is behind the head window, and look again when there is more."""
         window = self._around.window
         paged = self._paged_part
-        if paged is not None:
+        keeps_all = bool(self._consumers) and self._bytes <= window.consumed_bytes
+        if paged is not None and not keeps_all:
             # Several steps at once make up for looks in vain; all at once would hold up everybody else.
             paged.page_out(window.head_bytes, spill=False, wanted_bytes=_STEPS_AT_ONCE * window.step_bytes)
         self._page_at_bytes = max(self._bytes, window.queue_bytes) + window.step_bytes

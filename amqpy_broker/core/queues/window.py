@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from amqpy_broker.core.limits import (
     PAGE_READ_BYTES,
     PAGE_READ_MESSAGES,
+    QUEUE_CONSUMED_BYTES,
     QUEUE_HEAD_BYTES,
     QUEUE_HEAD_MIN_BYTES,
     QUEUE_WINDOW_BYTES,
@@ -19,6 +20,8 @@ class Window:
     # A queue that holds more looks what it can let go of, and again whenever it has grown by a step.
     queue_bytes: int = QUEUE_WINDOW_BYTES
     step_bytes: int = QUEUE_WINDOW_STEP_BYTES
+    # The same for a queue that has consumers: what would leave would be read back soon.
+    consumed_bytes: int = QUEUE_CONSUMED_BYTES
     # What stays of the first messages.
     head_bytes: int = QUEUE_HEAD_BYTES
     # The same, when memory is short.

@@ -17,7 +17,13 @@ from tests.fakes import FakeConsumer, FakeMessage, drained
 SIZE = 100 + MESSAGE_OVERHEAD_BYTES
 # A head of four messages; four are read at once.
 WINDOW = Window(
-    queue_bytes=8 * SIZE, step_bytes=SIZE, head_bytes=4 * SIZE, head_min_bytes=2 * SIZE, read_count=4, read_bytes=400
+    queue_bytes=8 * SIZE,
+    step_bytes=SIZE,
+    consumed_bytes=20 * SIZE,
+    head_bytes=4 * SIZE,
+    head_min_bytes=2 * SIZE,
+    read_count=4,
+    read_bytes=400,
 )
 
 
@@ -49,6 +55,15 @@ def held_count(queue: Queue) -> int:
 def held_in_head(queue: Queue) -> int:
     assert isinstance(queue, ClassicQueue)
     return len(queue._ready._fresh)
+
+
+def test_a_queue_that_has_consumers_keeps_more_in_memory(broker: Durable) -> None:
+    FakeConsumer(broker.queue(), prefetch_count=1).start()
+    fill_in_steps(broker, 20)
+    assert held_count(broker.queue()) == 20
+
+    fill_in_steps(broker, 980, first=20)
+    assert held_count(broker.queue()) <= 20 + 4
 
 
 def test_a_long_queue_keeps_its_head_and_what_is_not_synced(broker: Durable) -> None:
