@@ -16,6 +16,7 @@ from amqpy_broker.core.message import Message
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.base import Queue, Reason
 from amqpy_broker.core.queues.dead_letter import Death, headers_after, would_cycle
+from amqpy_broker.core.queues.settings import QueueSettings
 from amqpy_broker.core.timers import Timers
 
 
@@ -24,6 +25,8 @@ class DeadMessage:
     """A message that died in a queue with a dead-letter exchange."""
 
     queue: Queue
+    # What the queue did when it died: a policy may change that before its turn comes.
+    settings: QueueSettings
     message: Message
     reason: Reason
     # Called when the dead letter is where it belongs: only now the dead message may be forgotten.
@@ -31,7 +34,7 @@ class DeadMessage:
 
     def letter(self, unix_s: int, profile: Profile) -> Message:
         """Make its dead letter, addressed to the dead-letter exchange."""
-        settings = self.queue.settings
+        settings = self.settings
         headers = headers_after(self.message, Death(self.queue.name, self.reason, unix_s), profile)
         key = settings.dead_letter_routing_key
         if key is not None and profile.tells_deaths_as_3_x:

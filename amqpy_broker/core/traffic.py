@@ -78,7 +78,7 @@ class Traffic:
         self, queue: Queue, message: Message, reason: Reason, buried: Callable[[], None] | None = None
     ) -> None:
         """Publish a message that died to its queue's dead-letter exchange."""
-        self._burials.add(DeadMessage(queue, message, reason, buried))
+        self._burials.add(DeadMessage(queue, queue.settings, message, reason, buried))
 
     def forget_deaths(self) -> None:
         """Forget the dead messages that are still to be published."""

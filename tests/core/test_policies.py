@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from amqpy_broker.core.arguments import Argument, arguments
 from amqpy_broker.core.events import Detail
+from amqpy_broker.core.limits import DEATHS_AT_ONCE_MAX
 from amqpy_broker.core.policies import Policy, PolicyRefused, check_policy
 from amqpy_broker.core.profile import PROFILES, profile_named
 from amqpy_broker.core.queues.classic import ClassicQueue
@@ -191,6 +192,26 @@ def test_bodies_that_were_there_before_the_limit_are_counted() -> None:
     assert queue.ready_count == 2
     queue.enqueue(FakeMessage("d"))
     assert drained(queue) == ["bb", "cc", "d"]
+
+
+def test_what_died_under_a_policy_goes_where_that_said_even_if_it_is_cleared_before_its_turn() -> None:
+    """One dead letter drives out so many that some of their letters are sent later."""
+    clock = ManualClock()
+    vhost = a_vhost(clock=clock)
+    dead, full = (vhost.create_queue(name, durable=True) for name in ("dead", "full"))
+    to_full = {"x-max-length": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "full"}
+    door = vhost.create_queue("door", durable=True, arguments=arguments(to_full))
+    sets = {"max-length-bytes": 10_000, "dead-letter-exchange": "", "dead-letter-routing-key": "dead"}
+    vhost.policies.set(Policy("p", "^full$", sets))
+    count = DEATHS_AT_ONCE_MAX + 500
+    filled(full, *("1" for _ in range(count)))
+    filled(door, "x" * 10_000)
+    assert 0 < dead.ready_count < count
+    vhost.policies.clear("p")
+    for _ in range(3):
+        clock.now_s += 1
+        vhost.timers.handle_deadline()
+    assert (full.ready_count, dead.ready_count) == (1, count)
 
 
 def test_with_the_policy_the_limit_goes() -> None:
