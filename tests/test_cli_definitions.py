@@ -25,7 +25,34 @@ def test_what_rabbitmq_has_exported_is_there_and_what_was_left_out_is_in_the_log
             assert isinstance(client.open(vhost="orders"), commands.Connection.OpenOk)
         broker.signal(15)
         _, _, log = broker.end()
-    assert "policies[0] ('ttl') is left out" in log
+    assert "topic_permissions[0] ('shop') is left out" in log
+
+
+def test_policies_of_the_file_outlive_a_kill(file: Path, tmp_path: Path) -> None:
+    policy = {"vhost": "/", "name": "short", "pattern": "^q$", "definition": {"max-length": 2}}
+    file.write_text(json.dumps({"policies": [policy]}))
+    data = str(tmp_path / "data")
+    for options in (["--definitions", str(file)], []):
+        with broker_process("--data-dir", data, *options) as broker, Client.to(broker) as client:
+            found = publish_durably(client, 5)
+            broker.process.kill()
+    assert found == 2
+
+
+def publish_durably(client: Client, count: int) -> int:
+    """Publish persistent messages into a durable queue, and wait for the confirms; return how many were there."""
+    client.open()
+    client.send(commands.Channel.Open(), 1)
+    assert isinstance(client.receive(), commands.Channel.OpenOk)
+    client.send(commands.Queue.Declare(queue="q", durable=True), 1)
+    declared = client.receive()
+    assert isinstance(declared, commands.Queue.DeclareOk)
+    client.send(commands.Confirm.Select(), 1)
+    assert isinstance(client.receive(), commands.Confirm.SelectOk)
+    for _ in range(count):
+        client.publish("q", b"kept")
+        assert isinstance(client.receive(), commands.Basic.Ack)
+    return declared.message_count
 
 
 def test_a_file_that_names_users_means_these(file: Path) -> None:
