@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
-from amqpy_broker.core.erlang_terms import Atom, Term, format_p
+from amqpy_broker.core.policy_mirroring import MIRRORING, complaint_about_mirroring
+from amqpy_broker.core.policy_terms import shown
 from amqpy_broker.core.profile import Profile
 from amqpy_broker.core.queues.settings import Overflow
 
@@ -49,6 +50,7 @@ def _one_of(what: str, *words: str) -> Key:
     return Key(lambda value: value in words, f"is not a valid {what}")
 
 
+_ANYTHING: Final = Key(lambda value: True, "")
 _OVERFLOW: Final = _one_of("overflow value", *(word.value for word in Overflow))
 _VERSION: Final = Key(lambda value: _is_integer(value) and value in (1, 2), "is not a valid queue-version value")
 _MASTER_LOCATORS: Final = ("min-masters", "client-local", "random")
@@ -78,12 +80,8 @@ _COMMON: Final[Mapping[str, Key]] = {
 _3_X: Final[Mapping[str, Key]] = {
     **_COMMON,
     "delivery-limit": _integer("delivery limit"),
-    "ha-mode": _one_of("ha-mode value", "all", "exactly", "nodes"),
-    "ha-params": Key(lambda value: True, ""),
-    "ha-promote-on-failure": _one_of("ha-promote-on-failure value", "always", "when-synced"),
-    "ha-promote-on-shutdown": _one_of("ha-promote-on-shutdown value", "always", "when-synced"),
-    "ha-sync-batch-size": _integer("ha-sync-batch-size value", 1),
-    "ha-sync-mode": _one_of("ha-sync-mode value", "automatic", "manual"),
+    # What these take depends on each other.
+    **dict.fromkeys(MIRRORING, _ANYTHING),
     "queue-master-locator": Key(lambda value: value in _MASTER_LOCATORS, "invalid queue-master-locator value"),
 }
 _4_X: Final[Mapping[str, Key]] = {
@@ -94,7 +92,7 @@ _4_X: Final[Mapping[str, Key]] = {
     "stream-filter-size-bytes": _integer(
         f"filter size. Valid range is {_FILTER_SIZE_MIN}-{_FILTER_SIZE_MAX}", _FILTER_SIZE_MIN, _FILTER_SIZE_MAX
     ),
-    "target-group-size": _integer("target group size"),
+    "target-group-size": _integer("qq target count value", 1),
 }
 _LIMITS: Final = frozenset(
     ("expires", "max-in-memory-bytes", "max-in-memory-length", "max-length", "max-length-bytes", "message-ttl")
@@ -106,12 +104,7 @@ _STREAMS: Final = frozenset(("initial-cluster-size", "max-age", "stream-max-segm
 _IN_MEMORY: Final = frozenset(("max-in-memory-bytes", "max-in-memory-length"))
 _CLASSIC_FOREIGN: Final = _STREAMS | {"dead-letter-strategy", _DELIVERY_LIMIT}
 _QUORUM_FOREIGN: Final = _STREAMS | {
-    "ha-mode",
-    "ha-params",
-    "ha-promote-on-failure",
-    "ha-promote-on-shutdown",
-    "ha-sync-batch-size",
-    "ha-sync-mode",
+    *MIRRORING,
     "queue-master-locator",
     "queue-mode",
 }
@@ -128,13 +121,13 @@ def complaint_about(definition: Mapping[str, object], profile: Profile, *, opera
     allowed = (_3_X_OPERATORS if _is_3_x(profile) else _4_X_OPERATORS) if operators else known.keys()
     for key in sorted(allowed & definition.keys()):
         if not known[key].allows(definition[key]):
-            return f"{_shown(definition[key])} {known[key].complaint}"
+            return f"{shown(definition[key])} {known[key].complaint}"
+    if "ha-mode" in allowed and (complaint := complaint_about_mirroring(definition)):
+        return complaint
     unknown = sorted(definition.keys() - allowed)
     if unknown:
-        listed = ",".join(f"{{{_shown(key)},{_shown(definition[key])}}}" for key in unknown)
+        listed = ",".join(f"{{{shown(key)},{shown(definition[key])}}}" for key in unknown)
         return f"[{listed}] are not recognised policy settings"
-    if "ha-mode" not in definition and any(key.startswith("ha-") for key in definition):
-        return "ha-mode must be specified to specify ha-params, ha-sync-mode or ha-promote-on-shutdown"
     return None
 
 
@@ -165,24 +158,3 @@ def _keys(profile: Profile) -> Mapping[str, Key]:
 
 def _is_3_x(profile: Profile) -> bool:
     return profile.knows_mirrored_queues
-
-
-def _shown(value: object) -> str:
-    """Print a value of the JSON as the Erlang term that it is to RabbitMQ."""
-    match value:
-        case Mapping():
-            return "#{" + ",".join(f"{_shown(key)} => {_shown(item)}" for key, item in value.items()) + "}"
-        case list() | tuple():
-            return "[" + ",".join(map(_shown, value)) + "]"
-        case _:
-            return format_p(_term(value))
-
-
-def _term(value: object) -> Term:
-    match value:
-        case str():
-            return value.encode("utf-8", "surrogateescape")
-        case bool() | int() | float():
-            return value
-        case _:
-            return Atom("null")

@@ -185,6 +185,27 @@ def test_what_is_too_much_goes_at_once_to_where_the_policy_says() -> None:
     assert (drained(queue), drained(dead)) == (["3"], ["1", "2"])
 
 
+@pytest.mark.parametrize(("kind", "kept"), [("classic", ["3"]), ("quorum", ["1", "2", "3"])])
+def test_a_limit_that_comes_with_rejecting_still_drops_from_a_classic_queue_that_dropped(
+    kind: str, kept: list[str]
+) -> None:
+    vhost = a_vhost()
+    queue = vhost.create_queue("q", durable=True, arguments=arguments({"x-queue-type": kind}))
+    filled(queue, "1", "2", "3")
+    vhost.policies.set(a_policy(max_length=1, overflow="reject-publish"))
+    assert queue.enqueue(FakeMessage("too many")) is False
+    assert drained(queue) == kept
+
+
+def test_a_lower_limit_drops_nothing_from_a_queue_that_rejected_before() -> None:
+    vhost = a_vhost()
+    queue = vhost.create_queue("q", durable=True)
+    vhost.policies.set(a_policy(max_length=3, overflow="reject-publish"))
+    filled(queue, "1", "2", "3")
+    vhost.policies.set(a_policy(max_length=1, overflow="reject-publish"))
+    assert drained(queue) == ["1", "2", "3"]
+
+
 def test_bodies_that_were_there_before_the_limit_are_counted() -> None:
     vhost = a_vhost()
     queue = filled(vhost.create_queue("q", durable=True), "aa", "bb", "cc")
@@ -368,6 +389,20 @@ def test_everything_that_is_wrong_is_told() -> None:
         " 'exchanges', or 'all'",
     ]
     assert "pattern should be regular expression but is invalid: {" in refusal(a_policy(pattern="(", max_length=1))
+
+
+@pytest.mark.parametrize(("profile", "ready_count"), [("3.10", 0), ("4.0", 1)])
+@pytest.mark.parametrize("policy_limit", [None, 3])
+def test_a_negative_delivery_limit_is_none_where_there_is_a_usual_one(
+    profile: str, ready_count: int, policy_limit: int | None
+) -> None:
+    vhost = a_vhost(profile)
+    if policy_limit is not None:
+        vhost.policies.set(a_policy(delivery_limit=policy_limit))
+    negative = arguments({"x-queue-type": "quorum", "x-delivery-limit": -1})
+    queue = filled(vhost.create_queue("q", durable=True, arguments=negative), "1")
+    queue.requeue([taken(queue)])
+    assert queue.ready_count == ready_count
 
 
 def test_versions_differ() -> None:

@@ -12,7 +12,8 @@ What it is built on stands in `mortal.py`, places, expiry, limits and deaths, an
 snapshots. Here is who gets a message.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from typing import ClassVar, Final
 
@@ -50,6 +51,8 @@ class ClassicQueue(RestorableQueue):
     )
 
     type: ClassVar[str] = "classic"
+    # Whether limits that change with the overflow are kept by the overflow of before.
+    _limits_come_first: ClassVar[bool] = True
 
     # Of durable queues only: the journal, the queue's name there, up to which place messages were handed out before the
     # last restart, and how much memory it may hold before it looks what it can let go of.
@@ -79,6 +82,12 @@ class ClassicQueue(RestorableQueue):
 
         When a message expires was settled when it came.
         """
+        if self._limits_come_first and settings.overflow is not self.settings.overflow:
+            # What the queue would have dropped under its new limits goes, even if it shall drop no more.
+            self._change(replace(settings, overflow=self.settings.overflow))
+        self._change(settings)
+
+    def _change(self, settings: QueueSettings) -> None:
         counted_bytes = self.settings.max_length_bytes is not None
         self.settings = settings
         self._plain = settings.is_plain
@@ -203,7 +212,7 @@ class ClassicQueue(RestorableQueue):
     def add_consumer(self, consumer: Consumer) -> None:
         """Add a consumer; it gets nothing before `resume`."""
         if browses(consumer.arguments):
-            self._browsers[consumer] = Browser(self._until_now())
+            self._browsers[consumer] = Browser(self._next_position)
             return
         self._check_alone(consumer)
         self._consumers[consumer] = None
@@ -258,8 +267,7 @@ class ClassicQueue(RestorableQueue):
         self.deleted = True
         self.purge()
         if self.journal_id is not None and self._around.journal is not None:
-            for name in self._journal_names(self.journal_id):
-                self._around.journal.drop_queue(name)
+            self._around.journal.drop_queue(self.journal_id)
         consumers = [*self._consumers, *self._browsers]
         self._consumers.clear()
         self._browsers.clear()
@@ -270,11 +278,6 @@ class ClassicQueue(RestorableQueue):
             if timer is not None:
                 timer.close()
         return consumers
-
-    def _until_now(self) -> Callable[[QueuedMessage], bool]:
-        """Return how to tell what is here from what will come."""
-        end = self._next_position
-        return lambda queued: queued.position <= end
 
     def _activate_next(self) -> None:
         """Let another consumer be the active one: the highest priority, then the one that is there longest."""

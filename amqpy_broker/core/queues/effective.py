@@ -53,7 +53,7 @@ def effective_settings(
         expires_ms=expires_ms,
         max_length=_lower(asked.max_length, number("max-length")),
         max_length_bytes=_lower(asked.max_length_bytes, number("max-length-bytes")),
-        delivery_limit=_delivery_limit(asked.delivery_limit, number("delivery-limit")),
+        delivery_limit=_delivery_limit(asked.delivery_limit, number("delivery-limit"), profile),
         consumer_timeout_ms=number("consumer-timeout"),
         dead_letter_exchange=_first(asked.dead_letter_exchange, text("dead-letter-exchange")),
         dead_letter_routing_key=_first(asked.dead_letter_routing_key, text("dead-letter-routing-key")),
@@ -69,8 +69,9 @@ def _first(asked: str | None, policy: str | None) -> str | None:
     return policy if asked is None else asked
 
 
-def _delivery_limit(asked: int | None, policy: int | None) -> int | None:
-    """Return the lower limit; a negative one is none."""
-    if asked is not None and policy is not None and min(asked, policy) < 0:
+def _delivery_limit(asked: int | None, policy: int | None, profile: Profile) -> int | None:
+    """Return the lower limit; a negative one is none, since there is a usual one."""
+    negative_is_none = profile.quorum_delivery_limit is not None
+    if negative_is_none and asked is not None and policy is not None and min(asked, policy) < 0:
         return max(asked, policy)
     return _lower(asked, policy)

@@ -59,6 +59,7 @@ class QuorumQueue(ClassicQueue):
     __slots__ = ("_delivery_limit", "_returns_count", "_tells_acquired", "_tells_first_delivery")
 
     type: ClassVar[str] = "quorum"
+    _limits_come_first: ClassVar[bool] = False
 
     def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
         super().__init__(properties, around)
@@ -90,11 +91,13 @@ class QuorumQueue(ClassicQueue):
         super().change_settings(settings)
 
     def _limit_of(self, settings: QueueSettings) -> int | None:
-        limit = settings.delivery_limit
+        limit, usual = settings.delivery_limit, self._around.profile.quorum_delivery_limit
         if limit is None:
-            limit = self._around.profile.quorum_delivery_limit
-        # A negative number: no limit.
-        return None if limit is None or limit < 0 else limit
+            return usual
+        if limit < 0:
+            # No limit, since there is a usual one to get rid of; before that, as good as 0.
+            return 0 if usual is None else None
+        return limit
 
     def get(self) -> QueuedMessage | None:
         """Hand out the first message, without a consumer; 3.x tells who asks that it came back 0 times."""

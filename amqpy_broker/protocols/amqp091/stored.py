@@ -49,17 +49,14 @@ class StoredMessages:
         self._publishes: dict[bytes, Publish] = {}
         self._headers: dict[bytes, ContentHeader] = {}
 
-    def dump(self, message: Message, octets: list[bytes]) -> int:
-        """Append a message with its address, in parts: nobody copies its frames. Return how many octets they are."""
+    def dump(self, message: Message) -> bytes:
+        """Write a message with its address."""
         assert isinstance(message, FramedMessage)
-        publish, frames = message.publish, message.frames
-        address = publish.address
+        publish = message.publish
         if publish.copies:
             copies = _COUNT.pack(len(publish.copies)) + b"".join(map(short_string, publish.copies))
-            octets += (_FLAGS[_COPIES | message.died], address, copies, frames)
-            return 1 + len(address) + len(copies) + len(frames)
-        octets += (_FLAGS[message.died], address, frames)
-        return 1 + len(address) + len(frames)
+            return b"".join((_FLAGS[_COPIES | message.died], publish.address, copies, message.frames))
+        return b"".join((_FLAGS[message.died], publish.address, message.frames))
 
     def load(self, octets: bytes) -> Message:
         """Read a message again.

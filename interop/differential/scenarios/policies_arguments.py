@@ -189,6 +189,7 @@ def a_dead_letter_routing_key_without_an_exchange(s: Stage) -> None:
     higher=(3, 1),
     policy_alone=(1, None),
     argument_alone=(None, 1),
+    negative_argument_alone=(None, -1),
     none_by_policy=(-1, 1),
     none_by_argument=(1, -1),
     zero=(0, 3),
