@@ -204,6 +204,8 @@ class JournalWriter:
         self._awake = False
         self._closed = False
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
+        # The same, of those who can wait for whatever comes first.
+        self._patient: deque[tuple[int, Callable[[], None]]] = deque()
         journal.on_synced = self._synced
 
     # --- gathering --------------------------------------------------------------------------------------------------
@@ -312,12 +314,18 @@ class JournalWriter:
             self._awake = True
             self.wake()
 
+    def after_sync(self, callback: Callable[[], None]) -> None:
+        """Call somebody once everything that was gathered so far is durable, without making it urgent."""
+        self._patient.append((self.number, callback))
+        self._wake()
+
     def close(self) -> None:
         """Hand over what is left, and close the engine. Nothing is gathered any more; who waits is not told."""
         if self._closed:
             return
         self._closed = True
         self._waiting.clear()
+        self._patient.clear()
         if not self._batch.is_empty:
             self.journal.append(self._batch)
             self.number += 1
@@ -330,14 +338,14 @@ class JournalWriter:
         self._release(number)
         if self.is_urgent:
             self.flush()
-        elif not self._batch.is_empty:
+        elif self._patient or not self._batch.is_empty:
             self._awake = True
             self.wake()
 
     def _release(self, number: int) -> None:
-        waiting = self._waiting
-        while waiting and waiting[0][0] <= number:
-            waiting.popleft()[1]()
+        for waiting in (self._waiting, self._patient):
+            while waiting and waiting[0][0] <= number:
+                waiting.popleft()[1]()
 
     def _unwrite(self, queue: int, place: int) -> None:
         batch = self._batch

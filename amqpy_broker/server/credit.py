@@ -1,11 +1,12 @@
 """Credit: how much of what one client sent is acted on before others have their turn.
 
 A turn of the event loop acts on one read of each client, so it takes as long as all their reads together, and whoever
-asks a small question waits for two turns. Clients that flood share the time of a turn: who takes longer than its share
-reads less the next time, and more again when it took less.
+asks a small question waits for two turns. Those that flood share the time of a turn: who takes longer than its share
+reads less the next time, and more again when it took less. Publishers of one queue have one share together
+(`queue_credit.py`), others have one each.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 from amqpy_broker.core.clock import Clock
 
@@ -15,13 +16,26 @@ LARGEST_READ_BYTES: Final = 262_144
 SMALLEST_READ_BYTES: Final = 4_096
 # What a turn may take, and what is left of it for each, however many share it.
 TURN_S: Final = 0.02
-_LEAST_SHARE_S: Final = 0.0005
+LEAST_SHARE_S: Final = 0.0005
 # Who takes less than this for a read is no matter.
 _BUSY_S: Final = 0.0002
 
 
+class Shares(Protocol):
+    """Something that several share: a turn of the loop, or one queue's part of it."""
+
+    @property
+    def share_s(self) -> float:
+        """How long a read of one of them may take."""
+        ...
+
+    def change(self, count: int) -> None:
+        """Learn that so many more are busy, or fewer."""
+        ...
+
+
 class Credit:
-    """Knows how many clients are busy, and so how much time each has."""
+    """Knows how many are busy, and so how much time each has."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -29,20 +43,29 @@ class Credit:
         self._busy_count = 0
 
     def change(self, count: int) -> None:
-        """Learn that so many more clients are busy, or fewer."""
+        """Learn that so many more are busy, or fewer."""
         self._busy_count += count
-        self.share_s = max(TURN_S / max(self._busy_count, 1), _LEAST_SHARE_S)
+        self.share_s = max(TURN_S / max(self._busy_count, 1), LEAST_SHARE_S)
 
 
 class ClientCredit:
     """One client's part in it: `read_size_bytes` is how much may be read from it at once."""
 
     def __init__(self, credit: Credit) -> None:
-        self._credit = credit
+        self._shares: Shares = credit
         self._now_s = credit.clock.monotonic_s
         self._is_busy = False
         self._began_s = 0.0
-        self.read_size_bytes = LARGEST_READ_BYTES
+        # Nobody knows yet what this client's octets cost: a thousand that begin at once must not fill seconds.
+        self.read_size_bytes = SMALLEST_READ_BYTES
+        # How long the last read took.
+        self.took_s = 0.0
+
+    def share(self, shares: Shares) -> None:
+        """Take part in these shares from now on, and no longer in others."""
+        if shares is not self._shares:
+            self._set(False)
+            self._shares = shares
 
     def begin(self) -> None:
         """Learn that a read begins to be acted on."""
@@ -50,9 +73,9 @@ class ClientCredit:
 
     def end(self, size: int) -> None:
         """Learn that a read of this size was acted on."""
-        took_s = self._now_s() - self._began_s
+        took_s = self.took_s = self._now_s() - self._began_s
         self._set(took_s >= _BUSY_S)
-        share_s = self._credit.share_s
+        share_s = self._shares.share_s
         if took_s > share_s or size >= self.read_size_bytes:
             fits = int(size * share_s / took_s) if took_s else LARGEST_READ_BYTES
             self.read_size_bytes = max(min(fits, 2 * size, LARGEST_READ_BYTES), SMALLEST_READ_BYTES)
@@ -64,4 +87,4 @@ class ClientCredit:
     def _set(self, is_busy: bool) -> None:
         if is_busy is not self._is_busy:
             self._is_busy = is_busy
-            self._credit.change(1 if is_busy else -1)
+            self._shares.change(1 if is_busy else -1)

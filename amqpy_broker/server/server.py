@@ -1,7 +1,7 @@
 """Listeners, their clients, the deadlines and the alarms of one broker."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import anyio
@@ -16,6 +16,8 @@ from amqpy_broker.server.credit import Credit
 from amqpy_broker.server.deadlines import Deadlines
 from amqpy_broker.server.durability import Durability
 from amqpy_broker.server.listener import accept_clients
+from amqpy_broker.server.loop_calls import LoopCalls
+from amqpy_broker.server.queue_credit import QueueCredits
 from amqpy_broker.server.session import ClientSession, MakeConnection, make_connection
 from amqpy_broker.server.unix import listen_on_unix, remove_unix
 
@@ -54,7 +56,8 @@ class Server:
         self._unix_path = unix_path
         # A dict for its order.
         self._sessions: dict[ClientSession, None] = {}
-        self._credit = Credit(core.clock)
+        self._calls = LoopCalls()
+        self._credits = QueueCredits(Credit(core.clock), self._after_turn, core.journal)
         self._deadlines: Deadlines | None = None
         self._tasks: TaskGroup | None = None
         self._stop_asked = False
@@ -75,6 +78,7 @@ class Server:
             OSError: the address cannot be listened on.
             JournalFailed: nothing is durable any more, so nothing was served any more.
         """
+        self._calls.begin()
         self._deadlines = Deadlines(self._core.clock)
         self._stopping = anyio.Event()
         if self._stop_asked:
@@ -153,6 +157,11 @@ class Server:
         return any(session.is_sending for session in self._sessions)
 
     @property
+    def in_flow(self) -> tuple[Connection, ...]:
+        """Those that wait for credit of the queue that they publish to: RabbitMQ's connection state `flow`."""
+        return tuple(session.connection for session in self._sessions if session.is_in_flow)
+
+    @property
     def connections(self) -> Iterator[Connection]:
         """The clients' connections, the oldest first."""
         return (session.connection for session in self._sessions)
@@ -180,7 +189,7 @@ class Server:
             logger.error("connection refused: node connection limit (%d) is reached", limit)
             await stream.aclose()
             return
-        session = ClientSession(self._core, stream, self._deadlines, self._make_connection, self._credit)
+        session = ClientSession(self._core, stream, self._deadlines, self._credits, self._make_connection)
         self._sessions[session] = None
         try:
             await session.run()
@@ -190,6 +199,10 @@ class Server:
             del self._sessions[session]
             if not self._sessions:
                 self._all_gone.set()
+
+    def _after_turn(self, function: Callable[[], None]) -> None:
+        """Call a function when each client had its turn: it is read from in one step, and heard in the next."""
+        self._calls.after_this_step(lambda: self._calls.after_this_step(function))
 
     async def _say_goodbye(self) -> None:
         assert self._all_gone is not None

@@ -4,6 +4,7 @@ Rule 1: the writer sends once a turn of the loop whatever has gathered.
 Rule 2: a client that does not read what we send is not read from either.
 Rule 3: a publisher is not read from while an alarm is raised.
 Rule 4: those who flood share the time of a turn of the loop.
+Rule 5: who publishes to a queue that has no credit is not read from, and waits with what was read already.
 """
 
 import logging
@@ -15,10 +16,11 @@ import anyio
 from anyio.abc import ByteStream, SocketAttribute
 
 from amqpy_broker.core.broker import BrokerCore
-from amqpy_broker.protocols.amqp091.connection import Connection
+from amqpy_broker.protocols.amqp091.connection import Connection, State
 from amqpy_broker.protocols.amqp091.output import Output
-from amqpy_broker.server.credit import LARGEST_READ_BYTES, ClientCredit, Credit
+from amqpy_broker.server.credit import LARGEST_READ_BYTES
 from amqpy_broker.server.deadlines import Deadlines
+from amqpy_broker.server.queue_credit import Publisher, QueueCredits
 from amqpy_broker.server.sockets import undelivered_bytes
 
 logger = logging.getLogger(__name__)
@@ -65,15 +67,17 @@ class ClientSession:
         broker: BrokerCore,
         stream: ByteStream,
         deadlines: Deadlines,
+        credits_of_queues: QueueCredits,
         make_connection: MakeConnection = make_connection,
-        credit: Credit | None = None,
     ) -> None:
-        self._credit = ClientCredit(credit or Credit(broker.clock))
+        self._publisher = Publisher(credits_of_queues)
         self._alarms = broker.alarms
         self._stream = stream
         self._deadlines = deadlines
         self._something_to_send = anyio.Event()
         self._may_read = anyio.Event()
+        # Set when the queue that is published to has credit again, or something is more important.
+        self._may_publish = anyio.Event()
         self._scope: anyio.CancelScope | None = None
         # Whether there is something that the socket has not taken yet.
         self._sending = False
@@ -94,6 +98,11 @@ class ClientSession:
         return self._sending or undelivered_bytes(self._stream) > 0
 
     @property
+    def is_in_flow(self) -> bool:
+        """Whether the client waits for credit of the queue that it publishes to: RabbitMQ's connection state `flow`."""
+        return self._publisher.is_waiting
+
+    @property
     def next_deadline_s(self) -> float:
         """When `handle_deadline` is due."""
         return self.connection.next_deadline_s
@@ -110,12 +119,15 @@ class ClientSession:
         """Tell the client that the broker stops."""
         self.connection.shut_down()
         self._may_read.set()
+        self._may_publish.set()
         self._after_change()
 
     def alarm_changed(self, *, raised: bool) -> None:
         """Hold the client back when it publishes, or no longer."""
         self.connection.alarm_changed(raised=raised)
         self._may_read.set()
+        # Whoever publishes is told of the alarm, and is held back by that.
+        self._may_publish.set()
 
     async def run(self) -> None:
         """Serve the client until the connection is over; the socket is closed then."""
@@ -128,21 +140,23 @@ class ClientSession:
                 tasks.cancel_scope.cancel()
         finally:
             self._deadlines.remove(self)
-            self._credit.rest()
+            self._publisher.client.rest()
             self.connection.lost()
 
     async def _read(self) -> None:
         connection, stream = self.connection, self._stream
-        credit = self._credit
+        publisher, client = self._publisher, self._publisher.client
         while True:
             try:
-                data = await stream.receive(credit.read_size_bytes)
+                data = await stream.receive(client.read_size_bytes)
             except _LOST:
                 return
-            credit.begin()
+            if not publisher.may_go_on(len(data)):
+                await self._wait_for_credit()
+            publisher.begin(connection.held_bytes)
             state = connection.state
             connection.receive(data)
-            credit.end(len(data))
+            publisher.end(connection.published_to, connection.held_bytes)
             while True:
                 if connection.state is not state:
                     state = connection.state
@@ -154,11 +168,25 @@ class ClientSession:
                 else:
                     break
 
+    async def _wait_for_credit(self) -> None:
+        """Wait until the queue that the client publishes to has credit, or something is more important than that."""
+        connection, publisher = self.connection, self._publisher
+        if self._alarms.raised or connection.state is not State.RUNNING:
+            return
+        self._may_publish = anyio.Event()
+        connection.hold_back(True)
+        publisher.wait(self._may_publish.set)
+        try:
+            await self._may_publish.wait()
+        finally:
+            publisher.leave()
+        connection.hold_back(False)
+
     async def _hold_back(self) -> None:
         """Wait until something changes: the client has read, or the alarm."""
         connection = self.connection
         connection.hold_back(True)
-        self._credit.rest()
+        self._publisher.client.rest()
         self._may_read = anyio.Event()
         await self._may_read.wait()
         connection.hold_back(False)

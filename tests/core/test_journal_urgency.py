@@ -76,3 +76,36 @@ def test_what_is_awaited_and_came_during_a_sync_begins_another_at_once() -> None
     disk.sync()
 
     assert told == ["first", "second"]
+
+
+def test_who_can_wait_is_told_of_the_sync_and_does_not_make_it_urgent() -> None:
+    disk = MemoryJournal()
+    writer, _ = stored(disk)
+    told: list[str] = []
+    writer.store(QUEUE, 1, FakeMessage("1"))
+
+    writer.after_sync(lambda: told.append("told"))
+
+    assert not writer.is_urgent
+    writer.flush()
+    assert told == []
+    disk.sync_all()
+    assert told == ["told"]
+
+
+def test_who_can_wait_for_what_came_to_nothing_during_a_sync_is_told_after_it() -> None:
+    disk = MemoryJournal()
+    writer, batch = stored(disk)
+    writer.settle(batch, QUEUE, 0)
+    writer.flush()
+    told: list[str] = []
+    writer.settle(writer.store(QUEUE, 1, FakeMessage("1")), QUEUE, 1)
+    writer.after_sync(lambda: told.append("told"))
+    writer.flush()
+    # Whoever hands over does so when it is woken.
+    writer.wake = writer.flush
+
+    disk.sync_all()
+
+    assert told == ["told"]
+    assert disk.batches_count == 2

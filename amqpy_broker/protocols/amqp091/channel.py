@@ -390,9 +390,11 @@ class Channel:
     def _route_by_itself(self, publish: Publish, message: FramedMessage) -> tuple[Queue, ...]:
         assert publish.exchange is not None
         try:
-            return self.vhost.route_message(publish.exchange, message)
+            queues = self.vhost.route_message(publish.exchange, message)
         except MalformedTable:
             raise InternalError("") from None
+        publish.target = queues[0] if queues else None
+        return queues
 
     def return_unroutable(self, message: FramedMessage) -> None:
         """Return an unroutable message to its publisher [basic.publish.mandatory]."""

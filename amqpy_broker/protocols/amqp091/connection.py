@@ -31,6 +31,7 @@ from amqpy_broker.core.limits import (
     LINGER_TIMEOUT_S,
     SILENT_CLOSE_DELAY_S,
 )
+from amqpy_broker.core.queues.base import Queue
 from amqpy_broker.protocols.amqp091 import announcements
 from amqpy_broker.protocols.amqp091.channel import Session
 from amqpy_broker.protocols.amqp091.channel_table import ChannelTable
@@ -92,7 +93,7 @@ class Connection(ChannelTable):
         self._close_at_s = self._clock.monotonic_s() + HANDSHAKE_TIMEOUT_S
         self._blocked = False
         # Whether the peer has published, since the last alarm was raised.
-        self._published = False
+        self._has_published = False
 
     # --- the contract with the server -------------------------------------------------------------------------------
 
@@ -109,10 +110,25 @@ class Connection(ChannelTable):
     @property
     def publishes(self) -> bool:
         """Whether an alarm holds the peer back: it has published during it, and does not say goodbye."""
-        return self._published and self.state is State.RUNNING
+        return self._has_published and self.state is State.RUNNING
+
+    @property
+    def published_to(self) -> Queue | None:
+        """The first queue of the last publish in the last read; None if it published nothing, or to no queue.
+
+        It is a sample, for who counts reads: looking at every message would cost more than it tells.
+        """
+        return None if self._published is None else self._published.target
+
+    @property
+    def held_bytes(self) -> int:
+        """Octets of frames and of contents that wait for their rest."""
+        session = self._session
+        return self._input.held_size + (0 if session is None else session.unfinished_bytes)
 
     def receive(self, data: bytes) -> None:
         """Take in what the peer sent. Never raises."""
+        self._published = None
         if self.state in (State.CLOSED, State.SILENT):
             return
         self._heartbeats.received(self._clock.monotonic_s())
@@ -205,7 +221,7 @@ class Connection(ChannelTable):
         As RabbitMQ, let the peer go on until it publishes: it may be just what takes messages off the broker.
         """
         if raised:
-            self._published = False
+            self._has_published = False
             # What is remembered of publishes goes past the place where the next one is noticed.
             self._publish_memo.clear()
             self._repeat = self._last_publish = None
@@ -216,7 +232,7 @@ class Connection(ChannelTable):
 
     def _note_publish(self) -> None:
         """Tell a client that publishes that it is held back, once an alarm, if it understands that."""
-        self._published = True
+        self._has_published = True
         if self._broker.alarms.raised and not self._blocked and self._handshake.negotiated.can("connection.blocked"):
             self._blocked = True
             self.output.write(method_frame(0, commands.Connection.Blocked, self._broker.alarms.reason))

@@ -68,6 +68,8 @@ class FrameLoop(ABC):
         self._last_publish: Publish | None = None
         self._last_header: ContentHeader | None = None
         self._repeat: Repeat | None = None
+        # The last publish of the last read.
+        self._published: Publish | None = None
         self._input = Input()
         # Whether there is more to act on, by `resume`, once what there is to say has been sent.
         self.paused = False
@@ -145,6 +147,7 @@ class FrameLoop(ABC):
                                 return at
                             continue
                     index = _PUBLISH
+                    self._published = publish
                     at, message = channel.take_content(publish, buffer, at, end)
                     if message is not None:
                         channel.publish(publish, message)
@@ -200,7 +203,9 @@ class FrameLoop(ABC):
         except AmqpError:
             # No longer allowed: the slow path tells why.
             return at
-        channel.count_publishes(count)
+        if count:
+            self._published = publish
+            channel.count_publishes(count)
         return at
 
     def _receive_method(self, channel: Channel, index: int, payload: bytes) -> Publish | None:
@@ -232,6 +237,7 @@ class FrameLoop(ABC):
 
     def _receive_content(self, channel: Channel, frame_type: int, frame: bytes | memoryview) -> None:
         """Take a frame that is no method on an open channel."""
+        self._published = channel.publishing
         index = _PUBLISH if channel.publishing is not None else 0
         try:
             if frame_type == BODY:

@@ -36,6 +36,7 @@ class Publish:
         "queues",
         "replies",
         "routing_key",
+        "target",
     )
 
     def __init__(
@@ -64,6 +65,8 @@ class Publish:
         self.aside = bool(self.replies)
         # None: more than the routing key decides, so each message is routed by itself.
         self.queues: tuple[Queue, ...] | None = None
+        # The first queue that the last message went to, for who counts what is published where.
+        self.target: Queue | None = None
         # Whether a message with this publish may be returned, or refused by a queue.
         self.may_fail = True
         # The vhost's generation that the route is good for.
@@ -81,6 +84,7 @@ class Publish:
         routed = vhost.route(exchange, self.routing_key)
         self.aside = bool(self.replies) or vhost.firehose is not None or vhost.witness is not None
         self.queues = routed.queues if routed.for_any_message and not self.copies and not self.aside else None
+        self.target = routed.queues[0] if routed.queues else None
         self.may_fail = (self.mandatory and not routed.queues) or any(
             queue.settings.may_reject for queue in routed.queues
         )

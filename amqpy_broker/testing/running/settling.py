@@ -81,9 +81,13 @@ class Settling:
 
     def is_busy(self, server: Server) -> bool:
         """Say whether the broker itself has something left to do, or to say but heartbeats."""
-        return server.is_sending or any(
-            connection.paused or any(piece != HEARTBEAT_FRAME for piece in connection.output.pieces)
-            for connection in server.connections
+        return (
+            server.is_sending
+            or bool(server.in_flow)
+            or any(
+                connection.paused or any(piece != HEARTBEAT_FRAME for piece in connection.output.pieces)
+                for connection in server.connections
+            )
         )
 
     async def _quiet(self, server: Server) -> None:
@@ -100,6 +104,8 @@ class Settling:
         for connection in server.connections:
             if connection.output.pieces or server.is_sending:
                 yield f"{connection.name} does not read what it is sent ({connection.output.size} bytes wait)"
+        for connection in server.in_flow:
+            yield f"{connection.name} waits for credit of the queue that it publishes to"
         yield from _unacked(core)
 
 
