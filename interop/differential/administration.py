@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 from threading import Lock
@@ -62,13 +63,24 @@ class ByHttp:
             data=None if body is None else json.dumps(body).encode(),
             headers={"authorization": _AUTHORIZATION, "content-type": "application/json"},
         )
+        with self._lock:
+            return _complaint(request)
+
+
+def _complaint(request: urllib.request.Request) -> str:
+    """Make a request and return what is wrong with it, or nothing. A broker that has just started is waited for."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
         try:
-            with self._lock:
-                urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
+            urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
+            return ""
         except urllib.error.HTTPError as error:
             with error:
                 return "not found" if error.code == _NOT_FOUND else _reason(error.read())
-        return ""
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _reason(answer: bytes) -> str:

@@ -324,14 +324,149 @@ def transient_in_a_quorum_queue(s: Stage) -> Half:
     look(s, q)
 
 
+def show_kept(a: Channel, queue: str) -> None:
+    """Publish four messages, and show how many stay."""
+    put(a, queue, "m1", "m2", "m3", "m4")
+    a.call("queue.declare", queue=queue, passive=True)
+    a.call_unseen("queue.purge", queue=queue)
+
+
+def policies_of_queues(s: Stage, kind: dict[str, Any]) -> Half:
+    """They count for the queues that are there again, and for new ones."""
+    a = confirming(s)
+    s.set_policy({"max-length": 3, "overflow": "drop-head"})
+    s.set_policy({"max-length": 2}, operators=True)
+    old = s.declared_queue(a, "old", durable=True, arguments=kind)
+    show_kept(a, old)
+    yield
+    a = confirming(s)
+    new = s.declared_queue(a, "new", durable=True, arguments=kind)
+    show_kept(a, old)
+    show_kept(a, new)
+    s.clear_policy(operators=True)
+    show_kept(a, old)
+    s.clear_policy()
+    show_kept(a, old)
+    show_kept(a, new)
+
+
+def policies_changed_and_cleared(s: Stage) -> Half:
+    a = confirming(s)
+    for name, limit in (("changed", 1), ("cleared", 2)):
+        s.set_policy({"max-length": limit}, name=name, on=s.pattern(name))
+        s.set_policy({"max-length": limit}, name=name, on=s.pattern("op." + name), operators=True)
+    for operators in (False, True):
+        s.set_policy({"max-length": 3}, name="changed", on=s.pattern("op.changed", "changed"), operators=operators)
+        s.clear_policy("cleared", operators=operators)
+    queues = [s.declared_queue(a, label, durable=True) for label in ("changed", "cleared", "op.changed", "op.cleared")]
+    yield
+    a = confirming(s)
+    for queue in queues:
+        show_kept(a, queue)
+
+
+def policies_by_priority(s: Stage) -> Half:
+    a = confirming(s)
+    q = s.declared_queue(a, durable=True)
+    s.set_policy({"max-length": 3}, name="low", priority=-1)
+    s.set_policy({"max-length": 1}, name="middle", priority=0.5)
+    s.set_policy({"max-length": 2}, name="high", priority=1)
+    s.set_policy({"max-length": 1}, name="of exchanges", priority=2, apply_to="exchanges")
+    yield
+    a = confirming(s)
+    show_kept(a, q)
+    for name in ("high", "middle", "low"):
+        s.clear_policy(name)
+        show_kept(a, q)
+
+
+def messages_that_a_policy_left(s: Stage, kind: dict[str, Any]) -> Half:
+    """What it dropped is gone, what it left is there, dead letters too."""
+    a = confirming(s)
+    x = s.declared_exchange(a, "fanout", "x", durable=True)
+    dead = s.declared_queue(a, "dead", durable=True)
+    a.call_unseen("queue.bind", queue=dead, exchange=x)
+    q = s.declared_queue(a, "q", durable=True, arguments=kind)
+    put(a, q, "m1", "m2", "m3")
+    s.set_policy({"dead-letter-exchange": x, "max-length": 2}, on=s.pattern("q"))
+    a.settle(dead, ready=1)
+    a.settle(q, ready=2)
+    yield
+    a = confirming(s)
+    put(a, q, "m4")
+    a.settle(dead, ready=2)
+    b = s.channel()
+    for queue in (dead, q):
+        reply = b.call_unseen("basic.get", queue=queue, no_ack=True)
+        while reply is not None and reply.content is not None:
+            b.note(f"in {queue}: {reply.content.body!r}")
+            reply = b.call_unseen("basic.get", queue=queue, no_ack=True)
+
+
+def a_ttl_by_policy(s: Stage) -> Half:
+    """Messages expire when they were to, whatever became of the policy."""
+    a = confirming(s)
+    q, lasting = s.declared_queue(a, "q", durable=True), s.declared_queue(a, "lasting", durable=True)
+    s.set_policy({"message-ttl": 500}, on=s.pattern("q"))
+    s.set_policy({"message-ttl": 3_600_000}, name="long", on=s.pattern("lasting"))
+    put(a, q, "expires")
+    put(a, lasting, "lasts")
+    s.clear_policy()
+    yield
+    s.wait(700)
+    a = confirming(s)
+    put(a, q, "after")
+    s.wait(700)
+    look(s, q, lasting)
+
+
+def an_alternate_exchange_by_policy(s: Stage) -> Half:
+    a = confirming(s)
+    lost, x = s.declared_exchange(a, "fanout", "lost", durable=True), s.declared_exchange(a, "direct", durable=True)
+    sink = s.declared_queue(a, "sink", durable=True)
+    a.call_unseen("queue.bind", queue=sink, exchange=lost)
+    s.set_policy({"alternate-exchange": lost}, on=s.pattern("x"))
+    yield
+    a = confirming(s)
+    a.publish("lost", exchange=x, to="nowhere", mandatory=True)
+    a.confirms()
+    s.clear_policy()
+    a.publish("unroutable", exchange=x, to="nowhere", mandatory=True)
+    a.confirms()
+    look(s, sink)
+
+
+def a_delivery_limit_by_policy(s: Stage) -> Half:
+    a = confirming(s)
+    q = s.declared_queue(a, durable=True, arguments=QUORUM)
+    s.set_policy({"delivery-limit": 1})
+    put(a, q, "m")
+    yield
+    b = s.channel()
+    b.call("basic.qos", prefetch_count=1)
+    for tag, ready in ((1, 1), (2, 0)):
+        reply = b.call_unseen("basic.get", queue=q)
+        b.note(f"got {reply.content.body!r}" if reply and reply.content else "got nothing")
+        b.send("basic.reject", delivery_tag=tag, requeue=True)
+        b.settle(q, ready=ready)
+
+
 _CASES: dict[str, dict[str, Any]] = {
+    "policies_of_queues": {"classic": {}, "quorum": QUORUM},
+    "messages_that_a_policy_left": {"classic": {}, "quorum": QUORUM},
     "acknowledged_and_not": {"classic": {}, "quorum": QUORUM},
     "returned_once": {"classic": {}, "quorum": QUORUM},
 }
 
 
 # A quorum queue of RabbitMQ has no leader for a while after it was killed: what it answers then is up to chance.
-_NOT_KILLED = {"transient_in_a_quorum_queue"}
+# And it loses what it had dead-lettered to a classic queue a moment before.
+_NOT_KILLED = {
+    "transient_in_a_quorum_queue",
+    "a_delivery_limit_by_policy",
+    "policies_of_queues[quorum]",
+    "messages_that_a_policy_left[quorum]",
+}
 
 
 def scenarios(ending: str) -> dict[str, Callable[[Stage], Half]]:
@@ -339,10 +474,8 @@ def scenarios(ending: str) -> dict[str, Callable[[Stage], Half]]:
     found: dict[str, Callable[[Stage], Half]] = {}
     module = sys.modules[__name__]
     for name, function in inspect.getmembers(module, inspect.isgeneratorfunction):
-        if ending == "kill" and name in _NOT_KILLED:
-            continue
         for label, value in _CASES.get(name, {}).items():
-            found[f"{ending}.{name}[{label}]"] = partial(function, kind=value)
+            found[f"{name}[{label}]"] = partial(function, kind=value)
         if name not in _CASES:
-            found[f"{ending}.{name}"] = function
-    return found
+            found[name] = function
+    return {f"{ending}.{name}": half for name, half in found.items() if ending != "kill" or name not in _NOT_KILLED}
