@@ -125,12 +125,15 @@ class Recovered:
 class MessageFormat(Protocol):
     """How a message becomes octets, and what was written becomes a message again. The protocol knows."""
 
-    def dump(self, message: Message) -> bytes:
-        """Write a message with its address. Called on the engine's thread."""
+    def dump(self, message: Message, octets: list[bytes]) -> int:
+        """Append a message with its address to a list, in as many parts as it has; return how many octets they are.
+
+        Called on the engine's thread.
+        """
         ...
 
     def load(self, octets: bytes) -> Message:
-        """Read what `dump` wrote.
+        """Read what `dump` wrote, joined.
 
         Raises:
             ValueError: it is no such thing.

@@ -11,6 +11,7 @@ Rule 3: numbers are little-endian, on every machine.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import attrgetter
@@ -39,6 +40,9 @@ _EXPIRY: Final = struct.Struct("<Iq")
 _ID: Final = struct.Struct("<q")
 _CRC_AT: Final = 4
 _AFTER_CRC: Final = 8
+
+# Appends the octets of a message to a list, in parts, and returns their number: see `MessageFormat.dump`.
+Dump = Callable[[Message, list[bytes]], int]
 
 _body_size = attrgetter("body_size")
 
@@ -123,7 +127,7 @@ def rows_of(batch: int) -> tuple[int, int]:
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def encode(batch: Batch, dump: Callable[[Message], bytes], *, piece_bytes: int = PIECE_BYTES) -> Iterator[Row]:
+def encode(batch: Batch, dump: Dump, *, piece_bytes: int = PIECE_BYTES) -> Iterator[Row]:
     """Write a batch's messages, lasting ones first, then spilled ones."""
     for parts, spilled in ((batch.parts, False), (batch.spilled, True)):
         messages, runs = _gather(parts)
@@ -163,7 +167,8 @@ def _index(part: Iterable[Message], messages: list[Message], known: dict[int, in
 def _runs(queue: int, places: list[int], indexes: Sequence[int]) -> Iterator[Run]:
     count = len(places)
     place, index = places[0], indexes[0]
-    if places == list(range(place, place + count)) and list(indexes) == list(range(index, index + count)):
+    # Places ascend.
+    if places[-1] - place == count - 1 and (isinstance(indexes, range) or indexes == list(range(index, index + count))):
         yield Run(queue, place, index, count)
         return
     begin = 0
@@ -173,51 +178,63 @@ def _runs(queue: int, places: list[int], indexes: Sequence[int]) -> Iterator[Run
             begin = at
 
 
+class _Draft(NamedTuple):
+    """Messages that will be a piece: the number of the first, the size of each, and their octets, not joined yet."""
+
+    begin: int
+    sizes: list[int]
+    octets: list[bytes]
+
+
 def _cut(
-    batch: Batch,
-    messages: list[Message],
-    runs: list[Run],
-    dump: Callable[[Message], bytes],
-    piece_bytes: int,
-    spilled: bool,
+    batch: Batch, messages: list[Message], runs: list[Run], dump: Dump, piece_bytes: int, spilled: bool
 ) -> Iterator[Row]:
     """Write piece after piece, so that a huge batch is not in memory twice."""
-    for number, (begin, octets) in enumerate(_fill(messages, dump, piece_bytes)):
-        end = begin + len(octets)
-        here = runs if len(octets) == len(messages) else _within(runs, begin, end)
+    drafts = list(_fill(messages, dump, piece_bytes))
+    body_sizes = list(map(_body_size, messages))
+    for number, (draft, here) in enumerate(zip(drafts, _divide(runs, [draft.begin for draft in drafts]), strict=True)):
         yield write_row(
             piece_id(batch.number, number, spilled=spilled),
             here,
-            octets,
-            list(map(_body_size, messages[begin:end])),
+            draft.sizes,
+            body_sizes[draft.begin : draft.begin + len(draft.sizes)],
+            draft.octets,
             _expiries(here, batch.expiries) if batch.expiries else {},
         )
 
 
-def _fill(
-    messages: list[Message], dump: Callable[[Message], bytes], piece_bytes: int
-) -> Iterator[tuple[int, list[bytes]]]:
-    """Dump messages until a piece is full; say which was its first."""
-    begin = size = 0
+def _fill(messages: list[Message], dump: Dump, piece_bytes: int) -> Iterator[_Draft]:
+    """Dump messages until a piece is full."""
+    begin = filled = 0
+    sizes: list[int] = []
     octets: list[bytes] = []
     for number, message in enumerate(messages):
-        dumped = dump(message)
-        size += len(dumped)
-        if size > piece_bytes and octets:
-            yield begin, octets
-            begin, size, octets = number, len(dumped), []
-        octets.append(dumped)
-    yield begin, octets
+        before = len(octets)
+        size = dump(message, octets)
+        filled += size
+        if filled > piece_bytes and sizes:
+            too_much = octets[before:]
+            del octets[before:]
+            yield _Draft(begin, sizes, octets)
+            begin, filled, sizes, octets = number, size, [], too_much
+        sizes.append(size)
+    yield _Draft(begin, sizes, octets)
 
 
-def _within(runs: list[Run], begin: int, end: int) -> list[Run]:
-    """Cut runs to the messages of one piece."""
-    found = []
-    for queue, place, index, count in runs:
-        first, last = max(index, begin), min(index + count, end)
-        if first < last:
-            found.append(Run(queue, place + first - index, first - begin, last - first))
-    return found
+def _divide(runs: list[Run], begins: list[int]) -> list[list[Run]]:
+    """Cut runs to the messages of each piece, given the number of the first message of each."""
+    if len(begins) == 1:
+        return [runs]
+    pieces: list[list[Run]] = [[] for _ in begins]
+    for queue, place, first, count in runs:
+        index, end = first, first + count
+        at = bisect_right(begins, index) - 1
+        while index < end:
+            stop = end if at + 1 == len(begins) else min(end, begins[at + 1])
+            pieces[at].append(Run(queue, place + index - first, index - begins[at], stop - index))
+            index = stop
+            at += 1
+    return pieces
 
 
 def _expiries(runs: list[Run], expiries: dict[tuple[int, int], int]) -> dict[int, int]:
@@ -236,16 +253,20 @@ def _expiries(runs: list[Run], expiries: dict[tuple[int, int], int]) -> dict[int
 def write_row(
     row: int,
     runs: Iterable[Run],
-    octets: Sequence[bytes],
+    sizes: Sequence[int],
     body_sizes: Sequence[int],
+    octets: Iterable[bytes],
     expiries: dict[int, int],
 ) -> Row:
-    """Write a piece. Runs are put in order: by queue, then by place; that is the order of slots."""
+    """Write a piece of messages with these sizes, whose octets may come in any number of parts.
+
+    Runs are put in order: by queue, then by place; that is the order of slots.
+    """
     ordered = tuple(sorted(runs))
-    count = len(octets)
+    count = len(sizes)
     body = b"".join(
         (
-            struct.pack(f"<{count}I", *map(len, octets)),
+            struct.pack(f"<{count}I", *sizes),
             struct.pack(f"<{count}I", *body_sizes),
             *(_EXPIRY.pack(slot, at) for slot, at in sorted(expiries.items())),
             *octets,

@@ -152,7 +152,7 @@ def thin_out(piece: Piece) -> tuple[Row, Tally]:
         slots.append(slot)
     expiries = {new: piece.body.expiries[old] for new, old in enumerate(slots) if old in piece.body.expiries}
     marks = {new: piece.marks[old] for new, old in enumerate(slots) if old in piece.marks}
-    row = write_row(piece.head.id, runs, octets, body_sizes, expiries)
+    row = write_row(piece.head.id, runs, list(map(len, octets)), body_sizes, octets, expiries)
     return row, Tally(row.head, marks=marks)
 
 

@@ -8,20 +8,19 @@ Rule 3: as few statements as can be: at each the interpreter is let go, and a bu
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
 from typing import Final
 
 from amqpy_broker.core.journal import Batch, JournalFailed, Mark, Name
-from amqpy_broker.core.message import Message
 from amqpy_broker.storage.errors import Damaged
 from amqpy_broker.storage.index import PieceIndex
 from amqpy_broker.storage.layout import document_row, state_row
 from amqpy_broker.storage.log import PAGE_BYTES
 from amqpy_broker.storage.notes import SETTLED, read_notes
-from amqpy_broker.storage.pieces import PIECE_BYTES, Head, Row, encode, is_spilled, read_head, table_of
+from amqpy_broker.storage.pieces import PIECE_BYTES, Dump, Head, Row, encode, is_spilled, read_head, table_of
 from amqpy_broker.storage.tallies import Span, Tallies, Tally
 
 # The number of the next batch is written down this many ahead, so that it is written seldom.
@@ -55,7 +54,7 @@ class BatchWriter:
         self,
         connection: sqlite3.Connection,
         index: PieceIndex,
-        dump: Callable[[Message], bytes],
+        dump: Dump,
         *,
         numbers_until: int,
         piece_bytes: int = PIECE_BYTES,

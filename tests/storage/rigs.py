@@ -20,8 +20,9 @@ PATIENCE_S = 30.0
 class TextFormat:
     """Messages that are their bodies."""
 
-    def dump(self, message: Message) -> bytes:
-        return b"m" + message.body
+    def dump(self, message: Message, octets: list[bytes]) -> int:
+        octets += (b"m", message.body)
+        return 1 + len(message.body)
 
     def load(self, octets: bytes) -> Message:
         if octets[:1] != b"m":

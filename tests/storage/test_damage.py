@@ -9,7 +9,7 @@ import pytest
 
 from amqpy_broker.core.journal import Batch, JournalFailed, Mark, Name
 from amqpy_broker.storage.layout import DAMAGED_FOLDER, FILE_NAME
-from amqpy_broker.storage.log import log_path
+from amqpy_broker.storage.log import PAGE_BYTES, log_path
 from tests.storage.rigs import SqliteRig, part
 
 
@@ -91,7 +91,7 @@ def truncate(path: Path) -> None:
 
 def scramble_tree(path: Path) -> None:
     octets = bytearray(path.read_bytes())
-    at = octets.index(b"pieces", 4096) // 4096 * 4096
+    at = octets.index(b"pieces", PAGE_BYTES) // PAGE_BYTES * PAGE_BYTES
     octets[at + 3 : at + 5] = b"\0\1"
     path.write_bytes(octets)
 

@@ -90,3 +90,23 @@ def test_a_batch_is_cut_into_pieces_that_hold_all_of_it() -> None:
         (tally.span(7, 150), read_body(row.head, row.body).expiries) for tally, row in zip(tallies, rows, strict=True)
     ]
     assert [({150 + span.shift: 99} if span else {}) == found for span, found in expiries] == [True] * len(rows)
+
+
+def test_messages_that_several_queues_hold_with_gaps_are_each_in_one_piece() -> None:
+    shared = [FakeMessage(str(number) * 30) for number in range(60)]
+    forward = {3 * number: message for number, message in enumerate(shared)}
+    backward = {2 * number: message for number, message in enumerate(reversed(shared))}
+    rows = list(encode(Batch(3, parts={7: forward, 8: backward}), TextFormat().dump, piece_bytes=500))
+
+    assert len(rows) > 4
+    found: dict[tuple[int, int], bytes] = {}
+    for row in rows:
+        bounds = read_body(row.head, row.body).bounds()
+        for queue, place, message, length in row.head.runs:
+            for offset in range(length):
+                at = message + offset
+                found[queue, place + offset] = row.body[bounds[at] + 1 : bounds[at + 1]]
+    assert found == {
+        **{(7, place): message.body for place, message in forward.items()},
+        **{(8, place): message.body for place, message in backward.items()},
+    }

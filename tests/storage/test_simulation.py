@@ -17,6 +17,7 @@ from tempfile import mkdtemp
 import pytest
 
 from amqpy_broker.core.journal import JournalFailed, Page
+from amqpy_broker.storage.log import PAGE_BYTES
 from amqpy_broker.storage.store import Store
 from tests.storage.faulty_disk import Fault, Files, crashed, flipped
 from tests.storage.model import State, Workload, state_of
@@ -254,7 +255,7 @@ def damaged(random: Random, octets: bytes) -> bytes:
         return octets[:at] + bytes(len(octets[at : at + 512])) + octets[at + 512 :]
     if how < 0.4:
         # A page in another's place.
-        pages = [octets[at : at + 4096] for at in range(0, len(octets), 4096)]
+        pages = [octets[at : at + PAGE_BYTES] for at in range(0, len(octets), PAGE_BYTES)]
         pages[random.randrange(len(pages))] = random.choice(pages)
         return b"".join(pages)
     return flipped(random, octets, random.choice((1, 1, 2, 20)))

@@ -49,14 +49,17 @@ class StoredMessages:
         self._publishes: dict[bytes, Publish] = {}
         self._headers: dict[bytes, ContentHeader] = {}
 
-    def dump(self, message: Message) -> bytes:
-        """Write a message with its address."""
+    def dump(self, message: Message, octets: list[bytes]) -> int:
+        """Append a message with its address, in parts: nobody copies its frames. Return how many octets they are."""
         assert isinstance(message, FramedMessage)
-        publish = message.publish
+        publish, frames = message.publish, message.frames
+        address = publish.address
         if publish.copies:
             copies = _COUNT.pack(len(publish.copies)) + b"".join(map(short_string, publish.copies))
-            return b"".join((_FLAGS[_COPIES | message.died], publish.address, copies, message.frames))
-        return b"".join((_FLAGS[message.died], publish.address, message.frames))
+            octets += (_FLAGS[_COPIES | message.died], address, copies, frames)
+            return 1 + len(address) + len(copies) + len(frames)
+        octets += (_FLAGS[message.died], address, frames)
+        return 1 + len(address) + len(frames)
 
     def load(self, octets: bytes) -> Message:
         """Read a message again.
