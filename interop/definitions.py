@@ -26,7 +26,7 @@ from interop.peers.rabbitmq import rabbitmq
 FIXTURES = Path(__file__).parents[1] / "tests/core/definitions"
 PLUGINS = ("rabbitmq_consistent_hash_exchange",)
 VHOST = "orders"
-COMPARED = ("users", "permissions", "exchanges", "queues", "bindings")
+COMPARED = ("users", "permissions", "policies", "parameters", "exchanges", "queues", "bindings")
 
 Definitions = dict[str, list[dict[str, object]]]
 
@@ -106,6 +106,11 @@ def make_topology(peer: Peer, control: Control) -> None:
         "add_user nobody x",
         "clear_password nobody",
         f'set_policy -p {VHOST} ttl ^shop\\. {{"message-ttl":60000}}',
+        f'set_policy -p {VHOST} --priority 5 --apply-to queues lost ^shop.lost$ {{"overflow":"reject-publish"}}',
+        f'set_policy -p {VHOST} --priority -1 --apply-to exchanges unroutable . {{"alternate-exchange":"shop.lost"}}',
+        'set_policy quorum ^q {"delivery-limit":5,"dead-letter-exchange":"x","dead-letter-routing-key":"ä"}',
+        f'set_operator_policy -p {VHOST} --priority 2 --apply-to queues limit .* {{"max-length":99,"expires":900000}}',
+        'set_operator_policy limit ^q {"max-length-bytes":1000000}',
         f"set_topic_permissions -p {VHOST} shop shop.events ^a .*",
         f'set_vhost_limits -p {VHOST} {{"max-queues":100}}',
     ):
@@ -158,11 +163,15 @@ def compare_import(control: Control, ours: dict[str, object]) -> Iterator[str]:
     for key in COMPARED:
         sent = ours[key]
         assert isinstance(sent, list)
-        # It does not write internal exchanges, though it imports them.
-        wanted = [_comparable(key, entry) for entry in sent if not entry.get("internal")]
-        made = [_comparable(key, entry) for entry in result[key]]
+        wanted = [_comparable(key, entry) for entry in sent if _is_compared(key, entry)]
+        made = [_comparable(key, entry) for entry in result[key] if _is_compared(key, entry)]
         yield from (f"{key}: RabbitMQ left out {entry}" for entry in wanted if entry not in made)
         yield from (f"{key}: RabbitMQ has, we have not: {entry}" for entry in made if entry not in wanted)
+
+
+def _is_compared(key: str, entry: dict[str, object]) -> bool:
+    """Leave out internal exchanges, which it imports and does not write, and parameters that we do not have."""
+    return not entry.get("internal") if key != "parameters" else entry["component"] == "operator_policy"
 
 
 def _comparable(key: str, entry: dict[str, object]) -> dict[str, object]:
@@ -196,6 +205,21 @@ def _exchange(**fields: object) -> dict[str, object]:
 def _binding(**fields: object) -> dict[str, object]:
     standard = {"vhost": "/", "source": "amq.topic", "destination": "amq.fanout", "destination_type": "exchange"}
     return {"bindings": [standard | {"routing_key": "x", "arguments": {}} | fields]}
+
+
+def _policy(**fields: object) -> dict[str, object]:
+    return {"policies": [{"vhost": "/", "name": "p", "pattern": "^p", "definition": {"max-length": 1}} | fields]}
+
+
+def _policy_without(*names: str) -> dict[str, object]:
+    (entry,) = _policy()["policies"]  # type: ignore[misc]  # the one above
+    return {"policies": [{name: value for name, value in entry.items() if name not in names}]}
+
+
+def _operator_policy(*, component: str = "operator_policy", **fields: object) -> dict[str, object]:
+    value = {"pattern": "^p", "definition": {"max-length": 1}, "priority": 0, "apply-to": "all"} | fields
+    given = {name: field for name, field in value.items() if field is not None}
+    return {"parameters": [{"vhost": "/", "component": component, "name": "o", "value": given}]}
 
 
 def _permission(**fields: object) -> dict[str, object]:
@@ -234,6 +258,45 @@ REFUSED_OR_NOT: tuple[object, ...] = (
     {"users": [{"name": "u", "password_hash": "not base64!", "tags": ""}]},
     {"vhosts": [{"name": "v"}]},
     {"policies": 5},
+    _policy(),
+    _policy(priority=7, **{"apply-to": "queues"}),
+    _policy(priority=1.5),
+    _policy(priority="7"),
+    _policy(priority=None),
+    _policy(other=5),
+    _policy(name="l" * 300),
+    _policy(definition={}),
+    _policy(definition={"max-length": -1}),
+    _policy(definition={"nonsense": 1}),
+    _policy(definition={"max-length": 1, "nonsense": 1}),
+    _policy(definition={"ha-mode": "all"}),
+    _policy(definition={"delivery-limit": -1}),
+    _policy(definition={"dead-letter-exchange": ""}),
+    _policy(definition={"max-length": 1.0}),
+    _policy(pattern="("),
+    _policy(pattern=""),
+    _policy(pattern=5),
+    _policy(vhost="none"),
+    _policy(**{"apply-to": "x"}),
+    _policy(**{"apply-to": "classic_queues"}),
+    _policy(**{"apply-to": "streams"}),
+    _policy_without("vhost"),
+    _policy_without("name"),
+    _policy_without("pattern"),
+    _policy_without("definition"),
+    _operator_policy(),
+    _operator_policy(definition={"dead-letter-exchange": "x"}),
+    _operator_policy(definition={"overflow": "drop-head"}),
+    _operator_policy(definition={"max-length": "1"}),
+    _operator_policy(definition={}),
+    _operator_policy(pattern="["),
+    _operator_policy(priority=None),
+    _operator_policy(pattern=None),
+    _operator_policy(definition=None),
+    _operator_policy(**{"apply-to": None}),
+    _operator_policy(**{"apply-to": "x"}),
+    _operator_policy(component="policy"),
+    {"operator_policies": []},
     {},
     [],
 )

@@ -83,10 +83,17 @@ class Entry:
         return Policy(
             name,
             self.text("pattern"),
-            self.object("definition").fields,
+            self._definition(),
             self._priority(),
             self.text("apply-to") if "apply-to" in self.fields else ALL,
         )
+
+    def _definition(self) -> Mapping[str, object]:
+        """Return what a policy sets. `rabbitmqctl export_definitions` writes operator policies' as a list of pairs."""
+        pairs = self.fields.get("definition")
+        if isinstance(pairs, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+            return {key: value for key, value in pairs if isinstance(key, str)}
+        return self.object("definition").fields
 
     def _priority(self) -> float:
         value = self.fields.get("priority", 0)

@@ -36,6 +36,7 @@ _UNSUPPORTED: Final[Mapping[str, str]] = {
 }
 # The component of the only parameters that there are here.
 _OPERATOR_POLICY: Final = "operator_policy"
+_POLICY: Final = "policy"
 _INVALID_ARGUMENT: Final = re.compile(r"invalid arg '([^']*)' for .* in vhost '.*': (.*)", re.DOTALL)
 
 __all__ = ["DefinitionsError", "dump", "load", "parse"]
@@ -302,10 +303,15 @@ class _Loading:
 
     def _read_parameter(self, entry: Entry) -> Step:
         component, name = entry.text("component"), entry.text("name")
+        if component == _POLICY:
+            raise DefinitionsError(f"{entry.place}: policies may not be set using this method")
         if component != _OPERATOR_POLICY:
             self.remarks.append(f"{entry.place} ({name!r}) is left out: there are no parameters of {component} here")
             return _do_nothing
-        return self._set_policy(entry, entry.object("value").policy(name), operators=True)
+        value = entry.object("value")
+        if "priority" not in value.fields:
+            raise DefinitionsError(f'{entry.place}: Key "priority" not found in {name}')
+        return self._set_policy(entry, value.policy(name), operators=True)
 
     def _set_policy(self, entry: Entry, policy: Policy, *, operators: bool) -> Step:
         vhost_name = self._vhost_name(entry)

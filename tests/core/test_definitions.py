@@ -74,7 +74,7 @@ class TestWhatRabbitmqExports:
         load(core, exported(version))
         orders = core.vhosts["orders"].queues["shop.orders"]
         assert orders.durable
-        assert orders.settings.max_length == 1000
+        assert orders.asked.max_length == 1000
         assert orders.settings.dead_letter_exchange == "shop.lost"
         assert orders.arguments["x-max-length"] == Argument("long", 1000)
         assert core.vhosts["orders"].queues["shop.quorum"].type == "quorum"
@@ -93,7 +93,7 @@ class TestWhatRabbitmqExports:
 
     def test_what_does_not_exist_here_is_left_out_with_a_remark(self, version: str) -> None:
         remarks = load(a_core(version), exported(version))
-        for word in ("topic_permissions[0]", "parameters[0]", "('shop.stream')"):
+        for word in ("topic_permissions[0]", "('limits')", "('shop.stream')"):
             assert [remark for remark in remarks if word in remark], word
         # RabbitMQ writes bindings of the internal exchange that it does not write.
         assert sum("there is no exchange 'shop.inner'" in remark for remark in remarks) == 2
@@ -101,7 +101,11 @@ class TestWhatRabbitmqExports:
     def test_policies_count(self, version: str) -> None:
         core = a_core(version)
         load(core, exported(version))
-        assert core.vhosts["orders"].queues["shop.orders"].settings.message_ttl_ms == 60_000
+        queues = core.vhosts["orders"].queues
+        assert queues["shop.orders"].settings.message_ttl_ms == 60_000
+        assert queues["shop.lost"].settings.overflow.value == "reject-publish"
+        # RabbitMQ's command writes operator policies in a way that it cannot read itself.
+        assert queues["shop.orders"].settings.max_length == queues["shop.lost"].settings.max_length == 99
 
     def test_what_was_loaded_is_written_again(self, version: str) -> None:
         core = a_core(version)
@@ -189,11 +193,28 @@ def policies(**fields: object) -> dict[str, object]:
                         "vhost": "/",
                         "component": "operator_policy",
                         "name": "p",
-                        "value": {"pattern": "", "definition": {"alternate-exchange": "x"}},
+                        "value": {"pattern": "", "definition": {"alternate-exchange": "x"}, "priority": 0},
                     }
                 ]
             },
             'parameters[0]: [{<<"alternate-exchange">>,<<"x">>}] are not recognised policy settings',
+        ),
+        (
+            {
+                "parameters": [
+                    {
+                        "vhost": "/",
+                        "component": "operator_policy",
+                        "name": "p",
+                        "value": {"pattern": "", "definition": {"expires": 1}},
+                    }
+                ]
+            },
+            'parameters[0]: Key "priority" not found in p',
+        ),
+        (
+            {"parameters": [{"vhost": "/", "component": "policy", "name": "p", "value": {}}]},
+            "parameters[0]: policies may not be set using this method",
         ),
     ],
 )
