@@ -21,10 +21,27 @@ from typing import Final, NamedTuple, Protocol
 from amqpy_broker.core.message import Message
 
 _new: Final = tuple.__new__
+# Above the id of a queue its name in the journal has room for a level, where a queue keeps several lines.
+_LEVEL_SHIFT: Final = 48
+
+
+def level_name(queue: int, level: int) -> int:
+    """Name one of the lines of a queue; the lowest has the id of the queue itself."""
+    return queue | level << _LEVEL_SHIFT
+
+
+def queue_of(name: int) -> int:
+    """Say which queue, by its id, a name belongs to."""
+    return name & (1 << _LEVEL_SHIFT) - 1
+
+
+def level_of(name: int) -> int:
+    """Say which line of its queue a name means."""
+    return name >> _LEVEL_SHIFT
 
 
 class Name(NamedTuple):
-    """Which stored message: the batch that it is in, the id of its queue, and its place there."""
+    """Which stored message: the batch that it is in, the name of its queue, and its place there."""
 
     batch: int
     queue: int

@@ -13,7 +13,7 @@ from amqpy_broker.core.errors import AmqpError
 from amqpy_broker.core.exchanges.base import Exchange
 from amqpy_broker.core.exchanges.bindings import Binding, Destination
 from amqpy_broker.core.exchanges.types import EXCHANGE_TYPES
-from amqpy_broker.core.journal import JournalFailed, JournalWriter, Page, Recovered
+from amqpy_broker.core.journal import JournalFailed, JournalWriter, Page, Recovered, queue_of
 from amqpy_broker.core.policies import Policy
 from amqpy_broker.core.queues.journaled import Journaled
 from amqpy_broker.core.users import Permissions, User, Users
@@ -143,13 +143,13 @@ class Recovery:
     def _fill_queues(self) -> int:
         pages: dict[int, list[Page]] = {}
         for page in self._recovered.pages:
-            pages.setdefault(page.queue, []).append(page)
+            pages.setdefault(queue_of(page.queue), []).append(page)
         crashed = not self._recovered.closed_cleanly
         for name, (queue, delivered_place) in self._queues.items():
             queue.take_back(pages.get(name, []), delivered_place, crashed=crashed)
         for name, exchange in self._exchanges.items():
             exchange.take_back(pages.get(name, []))
-        self._drop_unknown(pages)
+        self._drop_unknown({page.queue for several in pages.values() for page in several})
         for queue, _ in self._queues.values():
             queue.wake_up()
         return sum(page.count for several in pages.values() for page in several)
@@ -159,7 +159,7 @@ class Recovery:
         journal: JournalWriter | None = self._documents.journal
         assert journal is not None
         for name in names:
-            if name not in self._queues and name not in self._exchanges:
+            if queue_of(name) not in self._queues and queue_of(name) not in self._exchanges:
                 journal.drop_queue(name)
 
 

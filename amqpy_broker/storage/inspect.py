@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from amqpy_broker.core.journal import JournalFailed, Mark, MessageFormat
+from amqpy_broker.core.journal import JournalFailed, Mark, MessageFormat, queue_of
 from amqpy_broker.core.message import Message
 from amqpy_broker.storage.errors import UNREADABLE, Damaged
 from amqpy_broker.storage.layout import (
@@ -81,9 +81,13 @@ def inspect(directory: Path) -> Inspection:
             free = 0
         sizes = [file.stat().st_size if file.exists() else 0 for file in (path, log_path(path))]
     inspection = Inspection(found, in_use_by, sizes[0], sizes[1], free * PAGE_BYTES)
+    # A queue may have several pages in a batch, under several names.
+    known: set[tuple[int, int]] = set()
     for page in found.pages:
-        stats = inspection.queues.setdefault(page.queue, QueueStats())
-        stats.batches += 1
+        queue = queue_of(page.queue)
+        stats = inspection.queues.setdefault(queue, QueueStats())
+        stats.batches += (page.batch, queue) not in known
+        known.add((page.batch, queue))
         stats.messages += page.count
         stats.body_bytes += page.body_bytes
     return inspection
@@ -111,7 +115,7 @@ def messages(directory: Path, message_format: MessageFormat, queue: int | None =
                 for holder, place, slot, at in live_places(piece, queue):
                     message = message_format.load(piece.body.octets[bounds[at] : bounds[at + 1]])
                     expires = piece.body.expiries.get(slot)
-                    yield StoredMessage(batch, holder, place, message, expires, piece.marks.get(slot))
+                    yield StoredMessage(batch, queue_of(holder), place, message, expires, piece.marks.get(slot))
             except (Damaged, ValueError) as failure:
                 raise JournalFailed(f"batch {batch} is damaged: {failure}") from failure
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from amqpy_broker.core.journal import JournalFailed, Mark, Page, Stored
+from amqpy_broker.core.journal import JournalFailed, Mark, Page, Stored, queue_of
 from amqpy_broker.core.message import Message
 from amqpy_broker.storage.errors import Damaged
 from amqpy_broker.storage.notes import LIVE, read_notes
@@ -62,10 +62,10 @@ def piece_sql(table: str, condition: str) -> str:
 
 
 def live_places(piece: Piece, queue: int | None = None) -> Iterator[Place]:
-    """List the messages of a piece that are not settled; of one queue, or of all."""
+    """List the messages of a piece that are not settled; of one queue, under all its names, or of all."""
     flags = piece.flags
     for run, to_slot, to_message in _placed(piece.head):
-        if queue is None or run.queue == queue:
+        if queue is None or queue_of(run.queue) == queue:
             for place in range(run.place, run.place + run.length):
                 if flags[place + to_slot] == LIVE:
                     yield Place(run.queue, place, place + to_slot, place + to_message)

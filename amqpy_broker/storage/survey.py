@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from amqpy_broker.core.journal import JournalFailed, Page
+from amqpy_broker.core.journal import JournalFailed, Page, queue_of
 from amqpy_broker.storage.errors import UNREADABLE, Damaged
 from amqpy_broker.storage.index import PieceIndex
 from amqpy_broker.storage.layout import (
@@ -206,7 +206,8 @@ def _contents(row: int, octets: object) -> str:
         return "an unknown number of messages"
     counts: dict[int, int] = {}
     for run in head.runs:
-        counts[run.queue] = counts.get(run.queue, 0) + run.length
+        queue = queue_of(run.queue)
+        counts[queue] = counts.get(queue, 0) + run.length
     return ", ".join(f"{count} messages of queue {queue}" for queue, count in counts.items())
 
 

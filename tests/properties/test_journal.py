@@ -17,10 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from amqpy_broker.core.arguments import Argument, arguments
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.exchanges.bindings import Binding
-from amqpy_broker.core.journal import Batch
+from amqpy_broker.core.journal import Batch, queue_of
 from amqpy_broker.core.queues.base import Queue, QueuedMessage
 from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.last_value import KeyedMessage
+from amqpy_broker.core.queues.priority import PriorityQueue
 from amqpy_broker.core.queues.window import Window
 from tests.fakes import FakeConsumer, FakeMessage, ManualClock
 from tests.memory_journal import Disk, MemoryJournal
@@ -157,14 +158,14 @@ class JournalMachine(RuleBasedStateMachine):
                     self.vhost.queues[name].enqueue(message)
         self.learn_deliveries()
 
-    @precondition(lambda self: "plain" in self.vhost.queues)
-    @rule(rounds=st.integers(1, 4))
-    def publish_and_sync(self, rounds: int) -> None:
+    @rule(name=st.sampled_from(["plain", "priority"]), rounds=st.integers(1, 4))
+    def publish_and_sync(self, name: str, rounds: int) -> None:
         """Grow in such a way that there is something to page out."""
-        for _ in range(rounds):
+        for _ in range(rounds if name in self.vhost.queues else 0):
             for _ in range(4):
                 self.last_number += 1
-                self.vhost.queues["plain"].enqueue(FakeMessage(str(self.last_number), persistent=True))
+                message = FakeMessage(str(self.last_number), persistent=True, priority=self.last_number % 3)
+                self.vhost.queues[name].enqueue(message)
             self.flush_and_sync()
         self.learn_deliveries()
 
@@ -268,7 +269,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.core.close()
         assert self.disk.closed
         names = {queue.journal_id for queue in self.vhost.queues.values()}
-        assert {name.queue for name in self.disk.messages} <= names, "deleted queues leave nothing"
+        assert {queue_of(name.queue) for name in self.disk.messages} <= names, "deleted queues leave nothing"
         return expected
 
     # --- what always holds ------------------------------------------------------------------------------------------
@@ -342,8 +343,10 @@ class JournalMachine(RuleBasedStateMachine):
         return kept
 
 
-def stored_place(queued: QueuedMessage) -> int:
-    return queued.stored_place if isinstance(queued, KeyedMessage) else queued.position
+def stored_place(queued: QueuedMessage) -> tuple[int, int]:
+    if isinstance(queued, KeyedMessage):
+        return 0, queued.stored_place
+    return queued.message.priority if isinstance(queued.queue, PriorityQueue) else 0, queued.position
 
 
 # Long runs take their time.

@@ -44,6 +44,7 @@ class PagingMachine(RuleBasedStateMachine):
         for core in self.cores:
             core.vhosts["/"].create_queue("dead", durable=False)
         letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+        self.wanted, self.profile = wanted, profile
         self.queues = [
             core.vhosts["/"].create_queue("q", durable=durable, arguments=arguments({**wanted, **letters}))
             for core in self.cores
@@ -133,6 +134,26 @@ class PagingMachine(RuleBasedStateMachine):
         if all_of_it:
             self.journal.sync_all()
 
+    def restart_paged(self, *, crash: bool) -> ClassicQueue:
+        """Start the one again that pages, when everything has come back; return its twin."""
+        ended, self.unacked = self.unacked, []
+        if ended:
+            for queue, returned in zip(self.queues, zip(*ended, strict=True), strict=True):
+                queue.requeue(returned)
+        for _ in range(2):
+            self.flush(all_of_it=True)
+        if not crash:
+            self.cores[0].close()
+        self.journal = MemoryJournal(self.journal.disk)
+        again = BrokerCore(clock=self.clock, journal=self.journal, window=TINY, profile=profile_named(self.profile))
+        again.vhosts["/"].create_queue("dead", durable=False)
+        self.cores = again, self.cores[1]
+        self.queues[0] = again.vhosts["/"].queues["q"]
+        self.cores[1].vhosts["/"].queues["dead"].purge()
+        twin = self.queues[1]
+        assert isinstance(twin, ClassicQueue)
+        return twin
+
     @invariant()
     def both_look_the_same(self) -> None:
         ours, theirs = self.queues
@@ -167,35 +188,40 @@ class ClassicPagingMachine(PagingMachine):
         self.begin_with(durable=durable, wanted=wanted)
 
 
+class PriorityPagingMachine(PagingMachine):
+    """Does it with priorities, and through restarts of the one that pages."""
+
+    @initialize(durable=st.booleans(), max_priority=st.sampled_from([1, 3, 9]), wanted=st.sampled_from(SETTINGS))
+    def begin_with_priorities(self, durable: bool, max_priority: int, wanted: dict[str, object]) -> None:
+        self.begin_with(durable=durable, wanted={**wanted, "x-max-priority": max_priority})
+
+    @precondition(lambda self: self.queues[1].durable and "x-delayed-retry-type" not in self.wanted)
+    @rule(crash=st.booleans())
+    def restart(self, crash: bool) -> None:
+        """Start again; what is transient is gone, and a crash marks everything that is left."""
+        twin = self.restart_paged(crash=crash)
+        contents = twin.contents(())
+        kept = [
+            one._replace(redelivered=one.redelivered or crash) for one in contents.messages if one.message.persistent
+        ]
+        twin.refill(contents._replace(messages=tuple(kept)))
+        # Something that has expired may be the first now. In the other one that happened when nothing was there yet.
+        twin.go_on()
+        self.cores[1].vhosts["/"].queues["dead"].purge()
+
+
 class QuorumPagingMachine(PagingMachine):
     """Does the same with quorum queues, of any version, and through restarts of the one that pages."""
 
     @initialize(profile=st.sampled_from(["3.10", "4.0", "4.3"]), wanted=st.sampled_from(QUORUM_SETTINGS))
     def begin_quorum(self, profile: str, wanted: dict[str, object]) -> None:
-        self.profile = profile
-        self.wanted = {**wanted, "x-queue-type": "quorum"}
-        self.begin_with(durable=True, wanted=self.wanted, profile=profile)
+        self.begin_with(durable=True, wanted={**wanted, "x-queue-type": "quorum"}, profile=profile)
 
     @precondition(lambda self: "x-delayed-retry-type" not in self.wanted)
     @rule(crash=st.booleans())
     def restart(self, crash: bool) -> None:
-        """Start again, when everything has come back; only a crash makes a difference that can be seen."""
-        ended, self.unacked = self.unacked, []
-        if ended:
-            for queue, returned in zip(self.queues, zip(*ended, strict=True), strict=True):
-                queue.requeue(returned)
-        for _ in range(2):
-            self.flush(all_of_it=True)
-        if not crash:
-            self.cores[0].close()
-        self.journal = MemoryJournal(self.journal.disk)
-        again = BrokerCore(clock=self.clock, journal=self.journal, window=TINY, profile=profile_named(self.profile))
-        again.vhosts["/"].create_queue("dead", durable=False)
-        self.cores = again, self.cores[1]
-        self.queues[0] = again.vhosts["/"].queues["q"]
-        self.cores[1].vhosts["/"].queues["dead"].purge()
-        twin = self.queues[1]
-        assert isinstance(twin, ClassicQueue)
+        """Start again; only a crash makes a difference that can be seen."""
+        twin = self.restart_paged(crash=crash)
         # Whose turn it is between levels is not kept.
         twin._ready.turn = 0
         for queued, _ in twin._ready.listed() if crash else ():
@@ -212,5 +238,7 @@ def shown(queued: QueuedMessage | None) -> tuple[str, bool, object] | None:
 # Long runs take their time.
 TestPaging = pytest.mark.timeout(900)(ClassicPagingMachine.TestCase)
 TestPaging.settings = settings(stateful_step_count=50)
+TestPriorityPaging = pytest.mark.timeout(900)(PriorityPagingMachine.TestCase)
+TestPriorityPaging.settings = settings(stateful_step_count=50)
 TestQuorumPaging = pytest.mark.timeout(900)(QuorumPagingMachine.TestCase)
 TestQuorumPaging.settings = settings(stateful_step_count=50)

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from amqpy_broker.cli.store import store
-from amqpy_broker.core.journal import Batch, Mark, Name
+from amqpy_broker.core.journal import Batch, Mark, Name, level_name
 from amqpy_broker.core.message import Message
 from amqpy_broker.protocols.amqp091.stored import StoredMessages
 from amqpy_broker.storage.layout import FILE_NAME
@@ -50,6 +50,21 @@ def test_check_says_that_all_is_sound(directory: Path) -> None:
 
     assert result.exit_code == 0
     assert result.output == f"{directory}: sound: 4 messages of 2 queues, 2 documents\n"
+
+
+def test_lines_of_a_queue_are_told_as_the_queue(tmp_path: Path) -> None:
+    opened = Store(tmp_path / "data", StoredMessages())
+    parts = {level_name(7, level): {1: stored_message("ex", f"p{level}", b"body")} for level in (0, 5, 255)}
+    batch = Batch(1, parts=parts, documents={'queue ["/","orders"]': b'{"id":7}'})
+    opened.execute(opened.plan(batch))
+    opened.close()
+
+    stats = json.loads(run("stats", "--json", tmp_path / "data").output)
+    (queue,) = stats["queues"]
+    assert (queue["id"], queue["name"], queue["batches"], queue["messages"]) == (7, "orders", 1, 3)
+    dumped = [json.loads(line) for line in run("dump", tmp_path / "data", "--queue", "orders").output.splitlines()]
+    told = [(line["queue"], line["routing_key"]) for line in dumped]
+    assert told == [("orders", "p0"), ("orders", "p5"), ("orders", "p255")]
 
 
 def test_check_fails_and_names_what_is_damaged(directory: Path) -> None:

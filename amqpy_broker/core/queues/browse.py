@@ -6,6 +6,7 @@ Rule 2: it takes nothing and counts for nothing: messages do not become redelive
 Rule 3: if it is slow, messages that leave meanwhile are not there for it.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from amqpy_broker.core.arguments import Arguments
@@ -24,17 +25,17 @@ def browses(arguments: Arguments) -> bool:
 class Browser:
     """How far a browsing consumer has come."""
 
-    __slots__ = ("_end", "_last")
+    __slots__ = ("_is_seen", "_last")
 
-    def __init__(self, last_position: int) -> None:
-        # It sees no message that came after this one.
-        self._end = last_position
+    def __init__(self, is_seen: Callable[[QueuedMessage], bool]) -> None:
+        """Show only what `is_seen` tells to have been there when it came."""
+        self._is_seen = is_seen
         self._last: QueuedMessage | None = None
 
     def show(self, ready: Ready, consumer: Consumer) -> bool:
         """Show messages while the consumer can take them; say whether it has seen all."""
         for queued in ready.after(self._last):
-            if queued.position > self._end:
+            if not self._is_seen(queued):
                 continue
             self._last = queued
             if not consumer.deliver(queued.message, queued.redelivered, None):

@@ -12,7 +12,7 @@ What it is built on stands in `mortal.py`, places, expiry, limits and deaths, an
 snapshots. Here is who gets a message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import chain
 from typing import ClassVar, Final
@@ -212,7 +212,7 @@ class ClassicQueue(RestorableQueue):
     def add_consumer(self, consumer: Consumer) -> None:
         """Add a consumer; it gets nothing before `resume`."""
         if browses(consumer.arguments):
-            self._browsers[consumer] = Browser(self._next_position)
+            self._browsers[consumer] = Browser(self._until_now())
             return
         self._check_alone(consumer)
         self._consumers[consumer] = None
@@ -267,7 +267,8 @@ class ClassicQueue(RestorableQueue):
         self.deleted = True
         self.purge()
         if self.journal_id is not None and self._around.journal is not None:
-            self._around.journal.drop_queue(self.journal_id)
+            for name in self._journal_names(self.journal_id):
+                self._around.journal.drop_queue(name)
         consumers = [*self._consumers, *self._browsers]
         self._consumers.clear()
         self._browsers.clear()
@@ -278,6 +279,11 @@ class ClassicQueue(RestorableQueue):
             if timer is not None:
                 timer.close()
         return consumers
+
+    def _until_now(self) -> Callable[[QueuedMessage], bool]:
+        """Return how to tell what is here from what will come."""
+        end = self._next_position
+        return lambda queued: queued.position <= end
 
     def _activate_next(self) -> None:
         """Let another consumer be the active one: the highest priority, then the one that is there longest."""

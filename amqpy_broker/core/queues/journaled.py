@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import ClassVar, Final
 
-from amqpy_broker.core.journal import Mark, Page, Stored
+from amqpy_broker.core.journal import Mark, Page, Stored, level_of
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import Consumer, QueuedMessage, Reason, Surroundings
@@ -23,8 +23,8 @@ from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.groups import GroupedMessage, GroupedQueue
 from amqpy_broker.core.queues.last_value import KeyedMessage, LastValueQueue
 from amqpy_broker.core.queues.paged import PagedReady
+from amqpy_broker.core.queues.priority import PriorityQueue
 from amqpy_broker.core.queues.properties import QueueProperties
-from amqpy_broker.core.queues.ready import FifoReady
 from amqpy_broker.core.queues.retry import RetriedMessage
 
 # How much leaves memory at a time, in steps of the window.
@@ -43,6 +43,7 @@ class Journaled(ClassicQueue):
 
     # Whether messages are stored that are not persistent.
     stores_all: ClassVar[bool] = False
+    mixes = True
 
     def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
         super().__init__(properties, around)
@@ -51,10 +52,8 @@ class Journaled(ClassicQueue):
         self._journal = around.journal
         self._name = properties.journal_id
         self._delivered_place = 0
-        self._page_at_bytes = _NEVER
-        if type(self._ready) is FifoReady:
-            self._ready = PagedReady(around.journal, self._name, self, around.window, mixed=not self.stores_all)
-            self._page_at_bytes = around.window.queue_bytes
+        self._pager = self._new_pager(around.journal)
+        self._page_at_bytes = _NEVER if self._pager is None else around.window.queue_bytes
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
@@ -104,23 +103,18 @@ class Journaled(ClassicQueue):
         if not (message.persistent or self.stores_all):
             queued.batch = 0
             return
-        queued.batch = self._journal.store(self._name, queued.position, message)
+        name = self._name_of(message)
+        queued.batch = self._journal.store(name, queued.position, message)
         if queued.expires_at_s != _NEVER:
-            self._journal.expires(self._name, queued.position, self._around.timers.unix_ms(queued.expires_at_s))
-
-    @property
-    def _paged_part(self) -> PagedReady | None:
-        """What of the ready messages may leave memory."""
-        return self._ready if isinstance(self._ready, PagedReady) else None
+            self._journal.expires(name, queued.position, self._around.timers.unix_ms(queued.expires_at_s))
 
     def _page_out_behind(self) -> None:
         """Let go of what is behind the head window, and look again when there is more."""
         window = self._around.window
-        paged = self._paged_part
         keeps_all = bool(self._consumers) and self._bytes <= window.consumed_bytes
-        if paged is not None and not keeps_all:
+        if self._pager is not None and not keeps_all:
             # Several steps at once make up for looks in vain; all at once would hold up everybody else.
-            paged.page_out(window.head_bytes, spill=False, wanted_bytes=_STEPS_AT_ONCE * window.step_bytes)
+            self._pager.page_out(window.head_bytes, spill=False, wanted_bytes=_STEPS_AT_ONCE * window.step_bytes)
         self._page_at_bytes = max(self._bytes, window.queue_bytes) + window.step_bytes
 
     # --- out --------------------------------------------------------------------------------------------------------
@@ -134,7 +128,7 @@ class Journaled(ClassicQueue):
         """Let the journal forget a message."""
         if queued.batch:
             if not self.deleted:
-                self._journal.settle(queued.batch, self._name, self._stored_place(queued))
+                self._journal.settle(queued.batch, self._name_of(queued.message), self._stored_place(queued))
             queued.batch = 0
 
     def _hand_out(self, queued: QueuedMessage) -> None:
@@ -167,7 +161,7 @@ class Journaled(ClassicQueue):
 
     def _mark(self, queued: QueuedMessage, mark: Mark) -> None:
         if queued.batch:
-            self._journal.mark(queued.batch, self._name, self._stored_place(queued), mark)
+            self._journal.mark(queued.batch, self._name_of(queued.message), self._stored_place(queued), mark)
 
     def _stored_place(self, queued: QueuedMessage) -> int:
         """Say under which place the journal knows a message."""
@@ -188,8 +182,8 @@ class Journaled(ClassicQueue):
         self._take_back_pages(pages)
 
     def _take_back_pages(self, pages: list[Page]) -> None:
-        if isinstance(self._ready, PagedReady) and self._deduplication is None:
-            self._ready.take_pages(pages)
+        if self._pager is not None and self._deduplication is None:
+            self._pager.take_pages(pages)
             self._count_pages(pages)
             return
         for page in pages:
@@ -274,6 +268,72 @@ class JournaledClassicQueue(Journaled):
         batch = queued.batch
         if batch and not self.deleted:
             self._journal.settle(batch, self._name, queued.position)
+
+
+class JournaledPriorityQueue(Journaled, PriorityQueue):
+    """A durable queue with priorities.
+
+    What it may have handed out before a crash is told by batches: lines have places of their own.
+    """
+
+    __slots__ = ("_delivered_batch", "_names")
+
+    def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
+        super().__init__(properties, around)
+        # What is in this batch or an earlier one may have been handed out before the last restart.
+        self._delivered_batch = 0
+        self._names = tuple(self._journal_names(self._name))
+
+    def _keep(self, message: Message) -> QueuedMessage:
+        # What the others do, in one step.
+        number = message.priority
+        number = number if number < self._highest else self._highest
+        self._next_position += 1
+        self._places[number] = place = self._places[number] + 1
+        self._bytes += message.memory_size + _OVERHEAD
+        queued = QueuedMessage(message, self, place)
+        queued.batch = self._journal.store(self._names[number], place, message) if message.persistent else 0
+        return queued
+
+    def settle(self, queued: QueuedMessage) -> None:
+        """Forget a message that was handed out: what the others do, in one step."""
+        message = queued.message
+        self._unacked_count -= 1
+        self._bytes -= message.memory_size + _OVERHEAD
+        batch = queued.batch
+        if batch and not self.deleted:
+            number = message.priority
+            name = self._names[number] if number < self._highest else self._names[-1]
+            self._journal.settle(batch, name, queued.position)
+
+    def take_back(self, pages: list[Page], delivered_place: int, *, crashed: bool) -> None:
+        """Have again what the journal kept; `delivered_place` is the batch that `rest` told."""
+        self._deaths = []
+        for page in pages:
+            number = level_of(page.queue)
+            self._places[number] = max(self._places[number], page.last)
+        last_batch = max((page.batch for page in pages), default=0)
+        self._delivered_batch = max(last_batch, delivered_place) if crashed else delivered_place
+        self._take_back_pages(pages)
+
+    def revive(self, stored: Stored, batch: int) -> QueuedMessage:
+        """Give a message that was read from the journal its place again, and what is known of it."""
+        if stored.expires_at_unix_ms is not None or stored.mark is not None or self._retry is not None:
+            queued = super().revive(stored, batch)
+        else:
+            self._bytes += stored.message.memory_size + _OVERHEAD
+            queued = QueuedMessage(stored.message, self, stored.place)
+            queued.batch = batch
+        queued.redelivered = stored.mark is not None or 0 < batch <= self._delivered_batch
+        return queued
+
+    def rest(self) -> int:
+        """End before a stop: mark what came back, it is in memory; say up to which batch messages were handed out."""
+        for level in self._leveled.levels:
+            for queued in level.returned:
+                if queued.batch > self._delivered_batch:
+                    self._mark(queued, self._mark_of(queued) or _CAME_BACK)
+        return self._delivered_batch
 
 
 class JournaledGroupedQueue(Journaled, GroupedQueue):

@@ -27,6 +27,7 @@ class JournaledQuorumQueue(Journaled, QuorumQueue):
     __slots__ = ("_lowest",)
 
     stores_all = True
+    mixes = False
 
     def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
         super().__init__(properties, around)
@@ -38,11 +39,8 @@ class JournaledQuorumQueue(Journaled, QuorumQueue):
             self._ready = ReturnsFirst(levels_for(profile, self._lowest))
         else:
             self._ready = self._lowest = ReturnsLastPaged(journal, self._name, self, window, mixed=False)
+        self._pager = self._lowest
         self._page_at_bytes = window.queue_bytes
-
-    @property
-    def _paged_part(self) -> PagedReady:
-        return self._lowest
 
     def page_out(self, wanted_bytes: int) -> int:
         """Make room in memory, as far as messages are synced: all of them are in the journal."""

@@ -11,7 +11,7 @@ Rule 4: what was spilled and comes back to memory is settled in the journal: it 
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from heapq import heappop
@@ -20,9 +20,8 @@ from operator import attrgetter
 from typing import Final, Protocol
 
 from amqpy_broker.core.journal import JournalWriter, Page, Stored
-from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.queues.base import QueuedMessage
-from amqpy_broker.core.queues.ready import FifoReady
+from amqpy_broker.core.queues.ready import FifoReady, size_of
 from amqpy_broker.core.queues.window import Window
 
 _NEVER: Final = float("inf")
@@ -50,6 +49,23 @@ class Home(Protocol):
 
     def left_memory(self, memory_bytes: int) -> None:
         """Learn that so much memory is free, or (if negative) not free after all."""
+        ...
+
+
+class Pager(Protocol):
+    """What lets messages of a queue leave memory: one line of them, or several."""
+
+    def take_pages(self, pages: list[Page]) -> None:
+        """Begin with what was recovered."""
+        ...
+
+    def page_out(self, keep_bytes: int, *, spill: bool, wanted_bytes: float = _NEVER) -> int:
+        """Let go of what is behind the head window; see `PagedReady`."""
+        ...
+
+    @property
+    def leaving_bytes(self) -> int:
+        """Memory that becomes free with the next sync."""
         ...
 
 
@@ -195,50 +211,83 @@ class PagedReady(FifoReady):
         """
         if not self._pages and not self._tail:
             self._cut_off_tail(keep_bytes)
-        drafts: dict[tuple[int, bool], Draft] = {}
-        freed_bytes = left_bytes = 0
-        while self._tail and freed_bytes < wanted_bytes:
-            batch = self._page_for(self._tail[0], spill=spill)
-            if batch is None:
-                break
+        leaving: list[QueuedMessage] = []
+        freed_bytes = 0
+        while self._tail and freed_bytes < wanted_bytes and self._may_leave(self._tail[0], spill=spill):
             queued = self._tail.popleft()
-            size = _size_of(queued)
-            freed_bytes += size
-            if batch:
-                left_bytes += size
-                drafts.setdefault((batch, False), Draft()).add(queued)
-            else:
-                drafts.setdefault((self._spill(queued), True), Draft()).add(queued)
-        for (batch, spilled), draft in drafts.items():
-            self._pages.append(draft.page(SpilledPage if spilled else self._kind_of(draft), batch, self._name))
-            self._paged_count += draft.count
-        self._home.left_memory(left_bytes)
+            leaving.append(queued)
+            freed_bytes += size_of(queued)
+        self._pages.extend(self._let_go(leaving))
+        return freed_bytes
+
+    def page_back(self, keep_bytes: int, *, spill: bool, wanted_bytes: float = _NEVER) -> int:
+        """Let go of the end of the head window, in front of what left before: others leave first meanwhile.
+
+        The same arguments as for `page_out`, and the same is returned.
+        """
+        if not self._pages and not self._tail:
+            # There is no window yet, and what is behind it leaves first.
+            return 0
+        # Places ascend in a batch: what is in front of what was just spilled is not spilled behind it.
+        spill = spill and self._journal.number not in self._leaving
+        kept_bytes = freed_bytes = kept_count = 0
+        for queued in self._fresh:
+            kept_bytes += size_of(queued)
+            if kept_bytes > keep_bytes:
+                break
+            kept_count += 1
+        leaving: deque[QueuedMessage] = deque()
+        while len(self._fresh) > kept_count and freed_bytes < wanted_bytes:
+            if not self._may_leave(self._fresh[-1], spill=spill):
+                break
+            queued = self._fresh.pop()
+            leaving.appendleft(queued)
+            freed_bytes += size_of(queued)
+        self._pages.extendleft(reversed(self._let_go(leaving)))
         return freed_bytes
 
     @property
     def leaving_bytes(self) -> int:
         """Memory that becomes free with the next sync."""
-        return sum(_size_of(queued) for messages in self._leaving.values() for queued in messages)
+        return sum(size_of(queued) for messages in self._leaving.values() for queued in messages)
 
     def _cut_off_tail(self, keep_bytes: int) -> None:
         """Divide what is in memory into the head window and the tail."""
         kept_bytes = 0
         for index, queued in enumerate(self._fresh):
-            kept_bytes += _size_of(queued)
-            # One message stays in any case.
-            if kept_bytes > keep_bytes and index:
+            kept_bytes += size_of(queued)
+            # One message stays, unless none is to.
+            if kept_bytes > keep_bytes and (index or not keep_bytes):
                 self._tail.extend(islice(self._fresh, index, None))
                 for _ in range(len(self._tail)):
                     self._fresh.pop()
                 self._last = self._tail
                 return
 
-    def _page_for(self, queued: QueuedMessage, *, spill: bool) -> int | None:
-        """Say which batch a message may leave to; 0 if it has to be spilled first, None if it has to stay."""
+    def _may_leave(self, queued: QueuedMessage, *, spill: bool) -> bool:
+        """Say whether a message is on disk already, or may be spilled."""
         batch = getattr(queued, "batch", 0)
-        if batch:
-            return batch if batch <= self._journal.synced else None
-        return 0 if spill else None
+        return batch <= self._journal.synced if batch else spill
+
+    def _let_go(self, leaving: Iterable[QueuedMessage]) -> list[Page]:
+        """Make pages of messages, whose places ascend; spill those that are not on disk."""
+        drafts: dict[tuple[int, bool], Draft] = {}
+        left_bytes = 0
+        for queued in leaving:
+            batch = getattr(queued, "batch", 0)
+            if batch:
+                left_bytes += size_of(queued)
+            name = (batch, False) if batch else (self._spill(queued), True)
+            draft = drafts.get(name)
+            if draft is None:
+                draft = drafts[name] = Draft()
+            draft.add(queued)
+        self._paged_count += sum(draft.count for draft in drafts.values())
+        self._home.left_memory(left_bytes)
+        return [
+            draft.page(SpilledPage if spilled else self._kind_of(draft), batch, self._name)
+            for (batch, spilled), draft in drafts.items()
+        ]
 
     def _spill(self, queued: QueuedMessage) -> int:
         batch = self._home.spill(queued)
@@ -251,13 +300,13 @@ class PagedReady(FifoReady):
 
     def _left(self, batch: int) -> None:
         """Let go of what was spilled, once it is on disk."""
-        self._home.left_memory(sum(map(_size_of, self._leaving.pop(batch, ()))))
+        self._home.left_memory(sum(map(size_of, self._leaving.pop(batch, ()))))
 
     def _forget_leaving(self, batch: int, messages: deque[QueuedMessage]) -> None:
         for queued in messages:
             if not self._home.deleted:
                 self._journal.settle(batch, self._name, queued.position)
-            self._home.left_memory(_size_of(queued))
+            self._home.left_memory(size_of(queued))
 
     # --- and in again -----------------------------------------------------------------------------------------------
 
@@ -316,7 +365,7 @@ class PagedReady(FifoReady):
         if leaving is not None:
             return [queued for queued in leaving if page.first <= queued.position <= page.last]
         messages = self._revive(page, page.batch)
-        self._home.left_memory(sum(map(_size_of, messages)))
+        self._home.left_memory(sum(map(size_of, messages)))
         return messages
 
     def _take_leaving(self, page: Page) -> list[QueuedMessage]:
@@ -352,7 +401,3 @@ def _rest_of(page: Page, last: int, found: list[QueuedMessage]) -> Page:
     """Return what is left of a page after a place."""
     body_bytes = page.body_bytes - sum(queued.message.body_size for queued in found)
     return replace(page, first=last + 1, count=page.count - len(found), body_bytes=max(0, body_bytes))
-
-
-def _size_of(queued: QueuedMessage) -> int:
-    return queued.message.memory_size + MESSAGE_OVERHEAD_BYTES

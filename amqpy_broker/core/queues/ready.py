@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import islice
 from typing import Final
 
+from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.queues.base import QueuedMessage
 
 # From which priority on a message is urgent to a quorum queue of 4.0, and how many such go before one that is not.
@@ -125,6 +126,20 @@ class FifoReady(Ready):
         while (queued := self.pop()) is not None:
             yield queued
 
+    @property
+    def returned(self) -> Sequence[QueuedMessage]:
+        """What came back, in no order. It is always in memory."""
+        return self._returned
+
+    def head_bytes(self, at_most: int) -> int:
+        """Add up what was never handed out and is in memory, from the first message on, until it is too much."""
+        count_bytes = 0
+        for queued in self._fresh:
+            count_bytes += size_of(queued)
+            if count_bytes > at_most:
+                break
+        return count_bytes
+
     def __len__(self) -> int:
         return len(self._fresh) + len(self._returned)
 
@@ -132,35 +147,64 @@ class FifoReady(Ready):
 class PriorityReady(Ready):
     """A first-in-first-out for each priority, the highest first (https://www.rabbitmq.com/docs/priority)."""
 
-    __slots__ = ("_higher_count", "_levels", "_lowest")
+    __slots__ = ("_higher", "_higher_count", "_levels", "_lowest", "_top")
 
     def __init__(self, max_priority: int, lowest: FifoReady | None = None) -> None:
         """Have priorities from 0 to the highest; what has none may be kept in a place of its own."""
         self._lowest = FifoReady() if lowest is None else lowest
         self._levels = [self._lowest, *(FifoReady() for _ in range(max_priority))]
-        # Messages above the lowest level: most often there are none.
+        self._top = max_priority
+        # Messages above the lowest level, most often there are none; and which levels have some, a bit each.
         self._higher_count = 0
+        self._higher = 0
+
+    @property
+    def levels(self) -> Sequence[FifoReady]:
+        """What there is of each priority, the lowest first."""
+        return self._levels
+
+    def put_level(self, priority: int, level: FifoReady) -> None:
+        """Have something else hold the messages of a priority."""
+        self._levels[priority] = level
+        self._lowest = self._levels[0]
+        self.count_anew()
+
+    def count_anew(self) -> None:
+        """Learn that levels have messages that were not added here."""
+        self._higher = sum(1 << number for number, level in enumerate(self._levels) if level and number)
+        self._higher_count = sum(map(len, self._levels)) - len(self._lowest)
 
     def append(self, queued: QueuedMessage) -> None:
         """Add a message at the end of its priority; what is too high counts as the highest."""
-        level = self._level(queued)
-        level.append(queued)
-        if level is not self._lowest:
+        number = queued.message.priority
+        number = number if number < self._top else self._top
+        self._levels[number].append(queued)
+        if number:
+            self._higher |= 1 << number
             self._higher_count += 1
 
     def put_back(self, queued: QueuedMessage) -> None:
         """Return a message to its place."""
-        level = self._level(queued)
-        level.put_back(queued)
-        if level is not self._lowest:
+        number = queued.message.priority
+        number = number if number < self._top else self._top
+        self._levels[number].put_back(queued)
+        if number:
+            self._higher |= 1 << number
             self._higher_count += 1
 
     def pop(self) -> QueuedMessage | None:
         """Take the first message of the highest priority that has any."""
-        if not self._higher_count:
-            return self._lowest.pop()
-        self._higher_count -= 1
-        return self._highest_level().pop()
+        while self._higher:
+            number = self._higher.bit_length() - 1
+            level = self._levels[number]
+            queued = level.pop()
+            if not level:
+                self._higher ^= 1 << number
+            if queued is not None:
+                self._higher_count -= 1
+                return queued
+        self._higher_count = 0
+        return self._lowest.pop()
 
     def pop_expired(self, now_s: float) -> QueuedMessage | None:
         """Take the first message of the highest priority that has any, if it has expired."""
@@ -169,7 +213,7 @@ class PriorityReady(Ready):
     @property
     def next_expiry_s(self) -> float:
         """When the first message expires."""
-        return (self._highest_level() if self._higher_count else self._lowest).next_expiry_s
+        return self._levels[max(0, self._higher.bit_length() - 1)].next_expiry_s
 
     def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
         """Show what leaves after a message."""
@@ -192,18 +236,12 @@ class PriorityReady(Ready):
 
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything, the highest priority first."""
-        self._higher_count = 0
+        self._higher = self._higher_count = 0
         for level in reversed(self._levels):
             yield from level.drain()
 
     def __len__(self) -> int:
         return self._higher_count + len(self._lowest)
-
-    def _highest_level(self) -> FifoReady:
-        return next(level for level in reversed(self._levels) if level)
-
-    def _level(self, queued: QueuedMessage) -> FifoReady:
-        return self._levels[min(queued.message.priority, len(self._levels) - 1)]
 
 
 class TwoLevelReady(Ready):
@@ -367,6 +405,11 @@ class ReturnsLast(FifoReady):
         """Show what leaves after a message; if it left, all that were before it did."""
         start = self._fresh.index(last) + 1 if last is not None and last in self._fresh else 0
         return islice(self._fresh, start, None)
+
+
+def size_of(queued: QueuedMessage) -> int:
+    """Say how much memory a message holds."""
+    return queued.message.memory_size + MESSAGE_OVERHEAD_BYTES
 
 
 def _position(queued: QueuedMessage) -> int:

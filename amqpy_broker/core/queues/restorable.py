@@ -9,14 +9,15 @@ Rule 2: coming back tells nobody anything, and hands nothing out.
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import Final
+from typing import ClassVar, Final
 
 from amqpy_broker.core.journal import JournalWriter, Stored
+from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import QueuedMessage, Surroundings
 from amqpy_broker.core.queues.contents import Contents, Kept
 from amqpy_broker.core.queues.deduplication import Deduplication
 from amqpy_broker.core.queues.mortal import MortalQueue
-from amqpy_broker.core.queues.paged import PagedReady
+from amqpy_broker.core.queues.paged import PagedReady, Pager
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.ready import FifoReady
 from amqpy_broker.core.queues.retry import RetriedMessage
@@ -27,37 +28,62 @@ _NEVER: Final = float("inf")
 class RestorableQueue(MortalQueue):
     """A queue that can let go of messages, and have them again."""
 
-    __slots__ = ("_deduplication", "_unacked_count")
+    __slots__ = ("_deduplication", "_pager", "_unacked_count")
+
+    # Whether what is stored and what is spilled may be in one batch.
+    mixes: ClassVar[bool] = False
 
     def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
         super().__init__(properties, around)
         self._unacked_count = 0
+        # Lets messages leave memory; there is one from the first time on that any have to.
+        self._pager: Pager | None = None
         wanted = self.settings.deduplication
         self._deduplication = Deduplication(wanted, self.name, around.timers) if wanted else None
 
     # --- paging -----------------------------------------------------------------------------------------------------
 
     def page_out(self, wanted_bytes: int) -> int:
-        """Make room in memory, if there is a journal and messages leave in the order they came."""
+        """Make room in memory, if there is a journal and messages leave in lines."""
         journal, window = self._around.journal, self._around.window
         if journal is None or self._bytes <= window.head_min_bytes:
             return 0
-        if type(self._ready) is FifoReady:
-            self._ready = self._paged(journal, self._ready)
-        if not isinstance(self._ready, PagedReady):
+        if self._pager is None:
+            self._pager = self._new_pager(journal)
+        if self._pager is None:
             return 0
-        leaving_bytes = self._ready.leaving_bytes
+        leaving_bytes = self._pager.leaving_bytes
         if leaving_bytes >= wanted_bytes:
             return leaving_bytes
         wanted_bytes -= leaving_bytes
-        return leaving_bytes + self._ready.page_out(window.head_min_bytes, spill=True, wanted_bytes=wanted_bytes)
+        return leaving_bytes + self._pager.page_out(window.head_min_bytes, spill=True, wanted_bytes=wanted_bytes)
 
-    def _paged(self, journal: JournalWriter, ready: FifoReady) -> PagedReady:
+    def _new_pager(self, journal: JournalWriter) -> Pager | None:
+        """Make what lets messages leave memory, if there is anything that can."""
+        if type(self._ready) is not FifoReady:
+            return None
+        paged = self._new_line(journal, self._new_journal_id())
+        paged.take_over(self._ready)
+        self._ready = paged
+        return paged
+
+    def _new_line(self, journal: JournalWriter, name: int) -> PagedReady:
+        return PagedReady(journal, name, self, self._around.window, mixed=self.mixes)
+
+    def _new_journal_id(self) -> int:
+        """Say what the journal knows this queue by, from now on if not yet."""
         if self.journal_id is None:
             self.journal_id = self._around.new_journal_id()
-        paged = PagedReady(journal, self.journal_id, self, self._around.window, mixed=False)
-        paged.take_over(ready)
-        return paged
+        return self.journal_id
+
+    def _name_of(self, message: Message) -> int:
+        """Say under which of the queue's names the journal knows a message."""
+        assert self.journal_id is not None
+        return self.journal_id
+
+    def _journal_names(self, journal_id: int) -> Iterable[int]:
+        """List all names of the queue."""
+        return (journal_id,)
 
     def revive(self, stored: Stored, batch: int) -> QueuedMessage:
         """Give a message that was read from the journal its place again. Its memory counts from now on."""
@@ -75,9 +101,8 @@ class RestorableQueue(MortalQueue):
 
     def spill(self, queued: QueuedMessage) -> int:
         """Write a message only to make room in memory; return its batch."""
-        journal, name = self._around.journal, self.journal_id
+        journal, name = self._around.journal, self._name_of(queued.message)
         assert journal is not None
-        assert name is not None
         batch = journal.spill(name, queued.position, queued.message)
         if queued.expires_at_s != _NEVER:
             journal.expires(name, queued.position, self._around.timers.unix_ms(queued.expires_at_s))

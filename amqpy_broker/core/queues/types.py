@@ -9,9 +9,11 @@ from amqpy_broker.core.queues.journaled import (
     JournaledClassicQueue,
     JournaledGroupedQueue,
     JournaledLastValueQueue,
+    JournaledPriorityQueue,
 )
 from amqpy_broker.core.queues.journaled_quorum import JournaledQuorumQueue
 from amqpy_broker.core.queues.last_value import LastValueQueue
+from amqpy_broker.core.queues.priority import PriorityQueue
 from amqpy_broker.core.queues.quorum import QuorumQueue
 from amqpy_broker.core.queues.settings import QueueSettings
 
@@ -24,6 +26,7 @@ JOURNALED: Final[dict[type[ClassicQueue], type[Journaled]]] = {
     QuorumQueue: JournaledQuorumQueue,
     GroupedQueue: JournaledGroupedQueue,
     LastValueQueue: JournaledLastValueQueue,
+    PriorityQueue: JournaledPriorityQueue,
 }
 # Types that give their queues no names of their own.
 NEEDS_A_NAME: Final = frozenset(("quorum",))
@@ -35,4 +38,6 @@ def queue_class(queue_type: str, settings: QueueSettings) -> type[ClassicQueue]:
         return GroupedQueue
     if settings.last_value_key is not None:
         return LastValueQueue
+    if settings.max_priority is not None and queue_type == ClassicQueue.type:
+        return PriorityQueue
     return QUEUE_TYPES[queue_type]

@@ -262,7 +262,7 @@ def test_the_broker_pages_out_the_largest_queues_first(broker: Durable) -> None:
 
 
 def test_queues_that_have_another_order_stay_in_memory(broker: Durable) -> None:
-    queue = broker.vhost.create_queue("urgent", durable=False, arguments=arguments({"x-max-priority": 2}))
+    queue = broker.vhost.create_queue("groups", durable=False, arguments=arguments({"x-message-groups": True}))
     for number in range(20):
         queue.enqueue(FakeMessage(text(number)))
 
