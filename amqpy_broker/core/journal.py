@@ -49,10 +49,7 @@ class Name(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What is to be known of a stored message besides: most often, that it came back.
-
-    A message that has a priority in its queue is marked from the beginning: its page must be looked at.
-    """
+    """What is to be known of a stored message besides: that it came back."""
 
     # How often it came back and somebody had failed with it, and how often it came back.
     delivery_count: int
@@ -75,7 +72,7 @@ class Batch:
     # Messages of earlier batches that are gone: one by one, and from one place in the queue to another, both included.
     settled: list[Name] = field(default_factory=list)
     settled_ranges: list[tuple[Name, int]] = field(default_factory=list)
-    # Messages of earlier batches, or of this one, that came back to their queues, or are not like the others.
+    # Messages of earlier batches, or of this one, that came back to their queues.
     marks: dict[Name, Mark] = field(default_factory=dict)
     # Queues that are gone, with everything in them.
     dropped_queues: list[int] = field(default_factory=list)

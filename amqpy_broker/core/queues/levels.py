@@ -13,7 +13,7 @@ from typing import Final
 
 from amqpy_broker.core.journal import Page, level_of
 from amqpy_broker.core.queues.paged import PagedReady
-from amqpy_broker.core.queues.ready import PriorityReady
+from amqpy_broker.core.queues.ready import LeveledReady
 
 _NEVER: Final = float("inf")
 
@@ -21,20 +21,27 @@ _NEVER: Final = float("inf")
 class LevelPager:
     """Lets messages of a queue with priorities leave memory."""
 
-    __slots__ = ("_make_level", "_ready")
+    __slots__ = ("_first_name", "_make_level", "_ready")
 
-    def __init__(self, ready: PriorityReady, make_level: Callable[[int], PagedReady]) -> None:
-        """Page the levels of `ready`; `make_level` makes one of a priority that can."""
+    def __init__(self, ready: LeveledReady, make_level: Callable[[int], PagedReady], *, first_name: int = 0) -> None:
+        """Page the levels of `ready`.
+
+        Args:
+            ready: what has them.
+            make_level: makes a level that can page, by its number.
+            first_name: what the journal knows the lowest level by, see `core.journal.level_of`.
+        """
         self._ready = ready
         self._make_level = make_level
+        self._first_name = first_name
 
     def take_pages(self, pages: list[Page]) -> None:
         """Begin with what was recovered."""
         by_level: dict[int, list[Page]] = {}
         for page in pages:
-            by_level.setdefault(level_of(page.queue), []).append(page)
+            by_level.setdefault(level_of(page.queue) - self._first_name, []).append(page)
         for number, several in by_level.items():
-            self._paged_level(number).take_pages(several)
+            self.paged_level(number).take_pages(several)
         self._ready.count_anew()
 
     def page_out(self, keep_bytes: int, *, spill: bool, wanted_bytes: float = _NEVER) -> int:
@@ -45,7 +52,7 @@ class LevelPager:
             if freed_bytes >= wanted_bytes:
                 break
             if held_bytes > share_bytes:
-                level = self._paged_level(number)
+                level = self.paged_level(number)
                 freed_bytes += level.page_back(share_bytes, spill=spill, wanted_bytes=wanted_bytes - freed_bytes)
             if isinstance(level, PagedReady):
                 freed_bytes += level.page_out(share_bytes, spill=spill, wanted_bytes=wanted_bytes - freed_bytes)
@@ -55,6 +62,16 @@ class LevelPager:
     def leaving_bytes(self) -> int:
         """Memory that becomes free with the next sync."""
         return sum(level.leaving_bytes for level in self._ready.levels if isinstance(level, PagedReady))
+
+    def paged_level(self, number: int) -> PagedReady:
+        """Find a level that can page, or make it one."""
+        level = self._ready.levels[number]
+        if isinstance(level, PagedReady):
+            return level
+        paged = self._make_level(number)
+        paged.take_over(level)
+        self._ready.put_level(number, paged)
+        return paged
 
     def _shares(self, keep_bytes: int) -> list[tuple[int, int, int]]:
         """Say of each level that has messages, the highest first, what it may keep, and what is at its head.
@@ -70,13 +87,3 @@ class LevelPager:
                 shares.append((number, share_bytes, held_bytes))
                 keep_bytes -= min(share_bytes, held_bytes)
         return shares
-
-    def _paged_level(self, number: int) -> PagedReady:
-        """Find a level that can page, or make it one."""
-        level = self._ready.levels[number]
-        if isinstance(level, PagedReady):
-            return level
-        paged = self._make_level(number)
-        paged.take_over(level)
-        self._ready.put_level(number, paged)
-        return paged

@@ -24,7 +24,7 @@ from amqpy_broker.core.queues.contents import Kept
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.ready import (
     HIGH_PRIORITY,
-    FifoReady,
+    LeveledReady,
     PriorityReady,
     Ready,
     ReturnsFirst,
@@ -199,13 +199,15 @@ def _ready_for(profile: Profile) -> Ready:
     return ReturnsFirst(levels_for(profile))
 
 
-def levels_for(profile: Profile, lowest: FifoReady | None = None) -> TwoLevelReady | PriorityReady:
-    """Choose how priorities are kept apart, where they are; the lowest level may be given."""
+def levels_for(profile: Profile) -> LeveledReady:
+    """Choose how priorities are kept apart, where they are."""
     if profile.quorum_priority_levels == _TWO_LEVELS:
-        return TwoLevelReady(lowest)
-    return PriorityReady(profile.quorum_priority_levels - 1, lowest)
+        return TwoLevelReady()
+    return PriorityReady(profile.quorum_priority_levels - 1)
 
 
-def urgent_from(profile: Profile) -> int:
-    """Say from which priority on a message is above the lowest level."""
-    return HIGH_PRIORITY if profile.quorum_priority_levels == _TWO_LEVELS else 1
+def level_number(profile: Profile, priority: int) -> int:
+    """Say at which level a message of this priority waits, from 0."""
+    if profile.quorum_priority_levels == _TWO_LEVELS:
+        return int(priority >= HIGH_PRIORITY)
+    return min(priority, profile.quorum_priority_levels - 1)

@@ -144,33 +144,60 @@ class FifoReady(Ready):
         return len(self._fresh) + len(self._returned)
 
 
-class PriorityReady(Ready):
+class LeveledReady(Ready):
+    """Several first-in-first-outs; which one a message belongs to is told by its priority."""
+
+    __slots__ = ("_levels",)
+
+    def __init__(self, count: int) -> None:
+        """Have so many levels."""
+        self._levels = [FifoReady() for _ in range(count)]
+
+    @property
+    def levels(self) -> Sequence[FifoReady]:
+        """What there is of each level, the lowest first."""
+        return self._levels
+
+    def put_level(self, number: int, level: FifoReady) -> None:
+        """Have something else hold the messages of a level."""
+        self._levels[number] = level
+        self.count_anew()
+
+    @abstractmethod
+    def count_anew(self) -> None:
+        """Learn that levels were replaced, or have messages that were not added here."""
+
+    @abstractmethod
+    def number_of(self, queued: QueuedMessage) -> int:
+        """Say which level a message belongs to."""
+
+    @property
+    def body_bytes(self) -> int:
+        """Octets of all bodies."""
+        return sum(level.body_bytes for level in self._levels)
+
+
+class PriorityReady(LeveledReady):
     """A first-in-first-out for each priority, the highest first (https://www.rabbitmq.com/docs/priority)."""
 
-    __slots__ = ("_higher", "_higher_count", "_levels", "_lowest", "_top")
+    __slots__ = ("_higher", "_higher_count", "_lowest", "_top")
 
-    def __init__(self, max_priority: int, lowest: FifoReady | None = None) -> None:
-        """Have priorities from 0 to the highest; what has none may be kept in a place of its own."""
-        self._lowest = FifoReady() if lowest is None else lowest
-        self._levels = [self._lowest, *(FifoReady() for _ in range(max_priority))]
+    def __init__(self, max_priority: int) -> None:
+        """Have priorities from 0 to the highest."""
+        super().__init__(max_priority + 1)
+        self._lowest = self._levels[0]
         self._top = max_priority
         # Messages above the lowest level, most often there are none; and which levels have some, a bit each.
         self._higher_count = 0
         self._higher = 0
 
-    @property
-    def levels(self) -> Sequence[FifoReady]:
-        """What there is of each priority, the lowest first."""
-        return self._levels
-
-    def put_level(self, priority: int, level: FifoReady) -> None:
-        """Have something else hold the messages of a priority."""
-        self._levels[priority] = level
-        self._lowest = self._levels[0]
-        self.count_anew()
+    def number_of(self, queued: QueuedMessage) -> int:
+        """Say which level a message belongs to; what is too high counts as the highest."""
+        return min(queued.message.priority, self._top)
 
     def count_anew(self) -> None:
-        """Learn that levels have messages that were not added here."""
+        """Learn that levels were replaced, or have messages that were not added here."""
+        self._lowest = self._levels[0]
         self._higher = sum(1 << number for number, level in enumerate(self._levels) if level and number)
         self._higher_count = sum(map(len, self._levels)) - len(self._lowest)
 
@@ -229,11 +256,6 @@ class PriorityReady(Ready):
         for level in self._levels:
             yield from level.listed()
 
-    @property
-    def body_bytes(self) -> int:
-        """Octets of all bodies."""
-        return sum(level.body_bytes for level in self._levels)
-
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything, the highest priority first."""
         self._higher = self._higher_count = 0
@@ -244,7 +266,7 @@ class PriorityReady(Ready):
         return self._higher_count + len(self._lowest)
 
 
-class TwoLevelReady(Ready):
+class TwoLevelReady(LeveledReady):
     """Two of those with a priority from 5 on, then one of the others, as quorum queues of 4.0 do it.
 
     See https://www.rabbitmq.com/docs/quorum-queues#priorities.
@@ -252,11 +274,18 @@ class TwoLevelReady(Ready):
 
     __slots__ = ("_high", "_high_in_a_row", "_normal")
 
-    def __init__(self, normal: FifoReady | None = None) -> None:
-        """Begin; what is not urgent may be kept in a place of its own."""
-        self._high = FifoReady()
-        self._normal = FifoReady() if normal is None else normal
+    def __init__(self) -> None:
+        super().__init__(2)
+        self._normal, self._high = self._levels
         self._high_in_a_row = 0
+
+    def number_of(self, queued: QueuedMessage) -> int:
+        """Say which level a message belongs to."""
+        return int(queued.message.priority >= HIGH_PRIORITY)
+
+    def count_anew(self) -> None:
+        """Learn that levels were replaced."""
+        self._normal, self._high = self._levels
 
     def append(self, queued: QueuedMessage) -> None:
         """Add a message at the end of its level."""
@@ -302,11 +331,6 @@ class TwoLevelReady(Ready):
     def turn(self, turn: int) -> None:
         self._high_in_a_row = turn
 
-    @property
-    def body_bytes(self) -> int:
-        """Octets of all bodies."""
-        return self._high.body_bytes + self._normal.body_bytes
-
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything, the higher level first."""
         self._high_in_a_row = 0
@@ -330,7 +354,7 @@ class ReturnsFirst(Ready):
 
     __slots__ = ("_fresh", "_returned")
 
-    def __init__(self, fresh: Ready) -> None:
+    def __init__(self, fresh: LeveledReady) -> None:
         self._fresh = fresh
         self._returned: deque[QueuedMessage] = deque()
 
@@ -356,10 +380,10 @@ class ReturnsFirst(Ready):
         return self._returned[0].expires_at_s if self._returned else self._fresh.next_expiry_s
 
     def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
-        """Show what leaves after a message; what came back by its age."""
+        """Show what leaves after a message; what came back by its level, then by its age."""
         if last is None or last.returned_at:
-            position = 0 if last is None else last.position
-            yield from sorted(queued for queued in self._returned if queued.position > position)
+            returned = sorted(self._returned, key=self._age)
+            yield from returned if last is None else (one for one in returned if self._age(one) > self._age(last))
             last = None
         yield from self._fresh.after(last)
 
@@ -388,8 +412,16 @@ class ReturnsFirst(Ready):
             yield self._returned.popleft()
         yield from self._fresh.drain()
 
+    @property
+    def fresh(self) -> LeveledReady:
+        """What was never handed out."""
+        return self._fresh
+
     def __len__(self) -> int:
         return len(self._returned) + len(self._fresh)
+
+    def _age(self, queued: QueuedMessage) -> tuple[int, int]:
+        return -self._fresh.number_of(queued), queued.position
 
 
 class ReturnsLast(FifoReady):

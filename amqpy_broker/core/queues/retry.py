@@ -43,8 +43,8 @@ class Retry:
         self._settings = settings
         self._timers = timers
         self._timer = timers.timer(due)
-        # A heap by the time when each is ready, then by its place.
-        self._held: list[tuple[float, int, QueuedMessage]] = []
+        # A heap by the time when each is ready, then by its return where these are counted, then by its place.
+        self._held: list[tuple[float, int, int, QueuedMessage]] = []
 
     def __len__(self) -> int:
         return len(self._held)
@@ -62,12 +62,12 @@ class Retry:
 
     def hold_until(self, queued: QueuedMessage, due_s: float) -> None:
         """Keep a message until a time of the clock."""
-        heappush(self._held, (due_s, queued.position, queued))
+        heappush(self._held, (due_s, queued.returned_at, queued.position, queued))
         self._arm()
 
     def held(self) -> list[tuple[QueuedMessage, float]]:
         """Show what waits, and when each is ready, the first due first."""
-        return [(queued, due_s) for due_s, _, queued in sorted(self._held, key=lambda entry: entry[:2])]
+        return [(queued, due_s) for due_s, _, _, queued in sorted(self._held, key=lambda entry: entry[:3])]
 
     def delay_ms(self, delivery_count: int) -> int:
         """Say how long a message waits that came back so often."""
@@ -83,14 +83,14 @@ class Retry:
         """Take the messages that have waited long enough."""
         now_s = self._timers.now_s
         while self._held and self._held[0][0] <= now_s:
-            yield heappop(self._held)[2]
+            yield heappop(self._held)[-1]
         self._arm()
 
     def drain(self) -> Iterator[QueuedMessage]:
         """Take everything."""
         self._timer.stop()
         held, self._held = self._held, []
-        for _, _, queued in held:
+        for *_, queued in held:
             yield queued
 
     def _arm(self) -> None:
