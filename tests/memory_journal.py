@@ -30,7 +30,7 @@ class Disk:
         self.last_batch = batch.number
         self.closed = False
         self._write_messages(batch)
-        for name in batch.settled:
+        for name in map(Name._make, batch.settled):
             assert name.batch < batch.number, "what is settled is in an earlier batch"
             assert name in self.messages, f"{name} is settled, but not there"
             self._forget(name)

@@ -20,7 +20,6 @@ from typing import Final, NamedTuple, Protocol
 
 from amqpy_broker.core.message import Message
 
-_new: Final = tuple.__new__
 # Above the id of a queue its name in the journal has room for a level, where a queue keeps several lines.
 _LEVEL_SHIFT: Final = 48
 
@@ -70,7 +69,8 @@ class Batch:
     # When such messages expire, in milliseconds since 1970: by queue and place; few do.
     expiries: dict[tuple[int, int], int] = field(default_factory=dict)
     # Messages of earlier batches that are gone: one by one, and from one place in the queue to another, both included.
-    settled: list[Name] = field(default_factory=list)
+    # Plain triples of a `Name`: there are so many.
+    settled: list[tuple[int, int, int]] = field(default_factory=list)
     settled_ranges: list[tuple[Name, int]] = field(default_factory=list)
     # Messages of earlier batches, or of this one, that came back to their queues.
     marks: dict[Name, Mark] = field(default_factory=dict)
@@ -253,8 +253,7 @@ class JournalWriter:
         if batch == self.number:
             self._unwrite(queue, place)
             return
-        # Half the time of `Name(batch, queue, place)`.
-        self._batch.settled.append(_new(Name, (batch, queue, place)))
+        self._batch.settled.append((batch, queue, place))
         if not self._awake:
             self._wake()
 

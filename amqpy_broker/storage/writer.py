@@ -90,7 +90,7 @@ class BatchWriter:
         self._sort_out(plan)
         return plan
 
-    def _settle(self, names: list[Name], plan: Plan) -> None:
+    def _settle(self, names: list[tuple[int, int, int]], plan: Plan) -> None:
         """Tick off messages; those that follow each other in a piece cost little."""
         in_batch = in_queue = -1
         low, high, shift = 1, 0, 0
