@@ -4,10 +4,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from amqpy_broker.core.arguments import TABLE_DEPTH_MAX, Argument, Arguments, argument, octets_of
 from amqpy_broker.core.limits import SHORT_STRING_MAX_BYTES
 from amqpy_broker.core.policies import ALL, Policy
+
+_PAIR: Final = 2
 
 
 class DefinitionsError(ValueError):
@@ -83,17 +86,10 @@ class Entry:
         return Policy(
             name,
             self.text("pattern"),
-            self._definition(),
+            _from_pairs(self.fields.get("definition")) or self.object("definition").fields,
             self._priority(),
             self.text("apply-to") if "apply-to" in self.fields else ALL,
         )
-
-    def _definition(self) -> Mapping[str, object]:
-        """Return what a policy sets. `rabbitmqctl export_definitions` writes operator policies' as a list of pairs."""
-        pairs = self.fields.get("definition")
-        if isinstance(pairs, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-            return {key: value for key, value in pairs if isinstance(key, str)}
-        return self.object("definition").fields
 
     def _priority(self) -> float:
         value = self.fields.get("priority", 0)
@@ -187,3 +183,12 @@ def shown(value: object) -> str:
             return "an object"
         case _:
             return "a list"
+
+
+def _from_pairs(pairs: object) -> dict[str, object]:
+    """Read an object that is a list of pairs: so `rabbitmqctl export_definitions` writes what operator policies set."""
+    if not isinstance(pairs, list):
+        return {}
+    return {
+        pair[0]: pair[1] for pair in pairs if isinstance(pair, list) and len(pair) == _PAIR and isinstance(pair[0], str)
+    }

@@ -6,15 +6,14 @@ Rule 2: beside it counts one operator policy, chosen likewise. Of two limits the
 Rule 3: a policy with a setting that a queue's type does not have does not apply to the queue at all.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from amqpy_broker.core.arguments import octets_of
 from amqpy_broker.core.erlang_terms import format_p
 from amqpy_broker.core.events import INTERNAL
+from amqpy_broker.core.patterns import BadPattern, compiled
 from amqpy_broker.core.policy_keys import complaint_about, foreign_keys, merged
 from amqpy_broker.core.profile import Profile
 
@@ -235,20 +234,11 @@ def _complaint_about_target(apply_to: str, profile: Profile) -> str | None:
 
 def _complaint_about_pattern(pattern: str) -> str | None:
     try:
-        _compiled(pattern)
-    except re.error as failure:
-        # RabbitMQ has PCRE's words for it.
-        reason = format_p((str(failure.msg), failure.pos or 0))
-        return f"pattern should be regular expression but is invalid: {reason}"
+        compiled(pattern)
+    except BadPattern as failure:
+        return f"pattern should be regular expression but is invalid: {format_p((failure.words, failure.offset))}"
     return None
 
 
 def _matches(pattern: str, name: str) -> bool:
-    return _compiled(pattern).search(octets_of(name)) is not None
-
-
-# Operators write the patterns; there are as many as there are policies.
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[bytes]:
-    # A name is octets to RabbitMQ: a dot is one of them.
-    return re.compile(octets_of(pattern))
+    return compiled(pattern).search(octets_of(name)) is not None
