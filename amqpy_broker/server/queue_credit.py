@@ -2,6 +2,7 @@
 
 Rule 1: in a turn of the loop all publishers of a queue together have what one publisher has: one largest read, and one
         share of the time. So a turn does not grow with them, and who publishes elsewhere alone gets as much as they.
+        The only publisher of a queue has no need of that: the size of its reads sees to it.
 Rule 2: a queue takes no more while so much of what it took is not synced. So no batch is mostly one queue's, and what
         a slow disk keeps waiting is bounded, queue by queue.
 Rule 3: who publishes to a queue without credit waits with the read that it has sent, and is not read from. First come,
@@ -87,6 +88,7 @@ class QueueCredit:
         "__weakref__",
         "_all",
         "_busy_count",
+        "_publishers_count",
         "_spent_s",
         "_taken_bytes",
         "_turn_is_to_end",
@@ -96,6 +98,7 @@ class QueueCredit:
 
     def __init__(self, credits_of_all: QueueCredits) -> None:
         self._all = credits_of_all
+        self._publishers_count = 0
         self._busy_count = 0
         # What was used of the turn. Too much of it is paid back in the next ones.
         self._taken_bytes = 0
@@ -120,6 +123,15 @@ class QueueCredit:
         if is_busy is not was_busy:
             self._all.credit.change(1 if is_busy else -1)
 
+    def join(self) -> None:
+        """Learn of one more publisher."""
+        self._publishers_count += 1
+
+    def part(self) -> None:
+        """Learn of one publisher fewer."""
+        self._publishers_count -= 1
+        self._let_in()
+
     # --- what is left -----------------------------------------------------------------------------------------------
 
     @property
@@ -139,10 +151,15 @@ class QueueCredit:
 
     @property
     def _turn_is_used(self) -> bool:
-        return self._taken_bytes >= LARGEST_READ_BYTES or self._spent_s >= self._all.credit.share_s
+        return self._publishers_count > 1 and (
+            self._taken_bytes >= LARGEST_READ_BYTES or self._spent_s >= self._all.credit.share_s
+        )
 
     def take(self, size: int, cost_s: float) -> None:
         """Use so much of the turn."""
+        if self._publishers_count <= 1:
+            self._taken_bytes, self._spent_s = 0, 0.0
+            return
         self._taken_bytes = max(self._taken_bytes + size, 0)
         self._spent_s = max(self._spent_s + cost_s, 0.0)
         self._see_to_the_turn()
@@ -251,6 +268,12 @@ class Publisher:
         if self._credit is not None:
             self._credit.leave(self)
 
+    def close(self) -> None:
+        """Publish no more: the connection is lost."""
+        self.leave()
+        self._move_to(None)
+        self.client.rest()
+
     def begin(self, held_bytes: int) -> None:
         """Learn that the read is acted on; `held_bytes` were left over from those before."""
         self._stored_before = self._all.stored_count
@@ -271,9 +294,13 @@ class Publisher:
             self._all.wait_for_sync(credit, completed_bytes + stored_count * MESSAGE_OVERHEAD_BYTES)
 
     def _move_to(self, queue: Queue | None) -> None:
-        self._queue = queue
+        before, self._queue = self._credit, queue
         credit = self._credit = None if queue is None else self._all.of(queue)
         self.client.share(self._all.credit if credit is None else credit)
+        if credit is not None:
+            credit.join()
+        if before is not None:
+            before.part()
 
     def _settle(self, credit: QueueCredit | None) -> None:
         """Let the queue that was published to have what the read did cost, and no other."""

@@ -140,7 +140,7 @@ class ClientSession:
                 tasks.cancel_scope.cancel()
         finally:
             self._deadlines.remove(self)
-            self._publisher.client.rest()
+            self._publisher.close()
             self.connection.lost()
 
     async def _read(self) -> None:

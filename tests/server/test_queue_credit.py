@@ -71,8 +71,7 @@ class Flooder:
 
     def vanish(self) -> None:
         """Lose the connection."""
-        self.publisher.leave()
-        self.publisher.client.rest()
+        self.publisher.close()
         self.waits_with = None
         if self in self.loop.let_in:
             self.loop.let_in.remove(self)
@@ -186,19 +185,38 @@ def test_a_turn_takes_its_time_however_many_publish_to_one_queue(count: int, s_p
     assert max(loop.turn(flooders) for _ in range(200)) <= TURN_S * 1.1
 
 
-def test_who_publishes_alone_to_a_queue_that_has_time_does_not_wait() -> None:
-    loop = Loop(CHEAP_S)
+@pytest.mark.parametrize("s_per_octet", [0.0, CHEAP_S, DEAR_S])
+def test_the_only_publisher_of_a_queue_does_not_wait_for_a_turn(s_per_octet: float) -> None:
+    loop = Loop(s_per_octet)
     (flooder,) = loop.flooders(1, a_queue())
 
     for _ in range(100):
-        loop.turn([flooder])
+        assert flooder.read()
 
-    assert flooder.reads_count == 100
+    assert not loop.turn_is_to_end
+
+
+def test_who_remains_alone_waits_no_longer_and_owes_nothing_to_the_next() -> None:
+    loop = Loop()
+    first, second, third = loop.flooders(3, a_queue())
+    for flooder in (first, second):
+        flooder.push(LARGEST_READ_BYTES)
+    assert not second.read(LARGEST_READ_BYTES)
+
+    first.vanish()
+    assert loop.let_in == [second]
+    second.go_on()
+    for _ in range(100):
+        assert second.read(LARGEST_READ_BYTES)
+
+    third.push(1)
+    assert second.read(LARGEST_READ_BYTES)
 
 
 def test_who_says_little_waits_for_no_turn_and_asks_for_none() -> None:
     loop = Loop(CHEAP_S)
-    (client,) = loop.flooders(1, a_queue())
+    client, other = loop.flooders(2, a_queue())
+    other.read(100)
 
     for _ in range(LARGEST_READ_BYTES // 200):
         assert client.read(100)
@@ -226,9 +244,10 @@ def test_who_waits_goes_on_in_the_order_in_which_they_came() -> None:
 def test_who_leaves_the_queue_of_those_that_wait_holds_up_nobody() -> None:
     loop = Loop()
     first, second, third = loop.flooders(3, a_queue())
+    for flooder in (first, second, third):
+        flooder.push(1)
     first.read(LARGEST_READ_BYTES)
     for flooder in (second, third):
-        flooder.push(1)
         assert not flooder.read(LARGEST_READ_BYTES)
 
     second.vanish()
@@ -267,7 +286,8 @@ def test_a_read_that_took_longer_than_the_last_one_costs_what_it_took() -> None:
 
 def test_who_publishes_nothing_is_let_through() -> None:
     loop = Loop()
-    (flooder,), (consumer, turned_consumer) = loop.flooders(1, queue := a_queue()), loop.flooders(2, None)
+    (flooder, other), (consumer, turned_consumer) = loop.flooders(2, queue := a_queue()), loop.flooders(2, None)
+    other.read(100)
     turned_consumer.queue = queue
     turned_consumer.read(100)
     turned_consumer.queue = None
