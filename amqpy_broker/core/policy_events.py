@@ -1,13 +1,15 @@
 """What policies tell the event exchange: they are set and cleared, and count for queues or do no longer."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from amqpy_broker.core.arguments import Argument, argument
 from amqpy_broker.core.events import Detail, Events
 from amqpy_broker.core.policies import Policy
 from amqpy_broker.core.queues.base import Queue
 
-_COMPONENT = "operator_policy"
+_COMPONENT: Final = "operator_policy"
+_LONG_MAX: Final = 2**63 - 1
 
 
 def tell_policy_set(
@@ -17,7 +19,6 @@ def tell_policy_set(
     fields = _fields(policy)
     about: dict[str, Detail] = {"vhost": vhost, "user_who_performed_action": by}
     if operators:
-        value = Argument("table", fields)
         value = Argument("table", fields)
         events.tell("parameter.set", component=_COMPONENT, name=policy.name, value=value, **about)
     for queue in queues:
@@ -48,7 +49,8 @@ def _fields(policy: Policy) -> dict[str, Argument]:
 
 
 def _typed(value: object) -> Argument:
-    typed = argument(value)
+    # A policy may name any number, a table only those of 64 bits.
+    typed = argument(max(-_LONG_MAX, min(value, _LONG_MAX)) if isinstance(value, int) else value)
     return Argument("long", typed.value) if typed.kind == "signedint" else typed
 
 

@@ -30,9 +30,10 @@ from interop.peers.peer import PeerFailedError
 from interop.peers.rabbitmq import MANAGEMENT
 
 RECORDINGS_COUNT = 3
-# Exchange types that RabbitMQ has in plugins, which its Debian package contains; and what sets policies quickly.
+# What its Debian package has beside RabbitMQ: exchange types, events, and what sets policies quickly.
 PLUGINS = (
     MANAGEMENT,
+    "rabbitmq_event_exchange",
     "rabbitmq_consistent_hash_exchange",
     "rabbitmq_random_exchange",
     "rabbitmq_recent_history_exchange",
@@ -96,7 +97,7 @@ def _player_of_ours(arguments: argparse.Namespace) -> Iterator[Player]:
     if arguments.url:
         yield from _player(arguments.url)
     else:
-        with administered(arguments.profile) as peer:
+        with administered(arguments.profile, "--events") as peer:
             yield from _player_of(peer)
 
 

@@ -91,9 +91,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--profile", default="4.0")
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--events", action="store_true")
     parser.add_argument("--management-port", type=int, required=True)
     options = parser.parse_args()
-    broker = Broker(port=options.port, profile=options.profile, data_dir=options.data_dir)
+    broker = Broker(port=options.port, profile=options.profile, data_dir=options.data_dir, events=options.events)
     run_loop(partial(_serve, broker, options.management_port), "auto")
 
 

@@ -9,8 +9,10 @@ import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from queue import SimpleQueue
 
+from amqpy_broker.protocols.amqp091.own_messages import make_message
 from amqpy_broker.testing import BrokerThread
 from interop.differential.administration import InThread
 from interop.differential.pace import VirtualTime
@@ -39,6 +41,7 @@ def play_in_virtual_time(profile: str, scenarios: Iterable[Scenario]) -> Transcr
     with ExitStack() as stack:
         for _ in range(BROKERS_COUNT):
             broker = stack.enter_context(BrokerThread(profile=profile, virtual_time=True, quiet_s=0.001))
+            broker.run_in_broker(partial(broker.core.publish_events, make_message))
             player = Player(broker.url, InThread(broker), VirtualTime(broker))
             stack.callback(player.close)
             idle.put(player)

@@ -197,6 +197,17 @@ def test_a_limit_that_comes_with_rejecting_still_drops_from_a_classic_queue_that
     assert drained(queue) == kept
 
 
+@pytest.mark.parametrize(("kind", "dead"), [("classic", ["1", "2"]), ("quorum", ["2", "1"])])
+def test_a_quorum_queue_tells_of_the_youngest_first_that_a_limit_drops(kind: str, dead: list[str]) -> None:
+    vhost = a_vhost()
+    grave = vhost.create_queue("dead", durable=True)
+    queue = vhost.create_queue("q", durable=True, arguments=arguments({"x-queue-type": kind}))
+    filled(queue, "1", "2", "3")
+    vhost.policies.set(a_policy(pattern="^q$", max_length=1, dead_letter_exchange="", dead_letter_routing_key="dead"))
+    vhost.timers.handle_deadline()
+    assert drained(grave) == dead
+
+
 def test_a_lower_limit_drops_nothing_from_a_queue_that_rejected_before() -> None:
     vhost = a_vhost()
     queue = vhost.create_queue("q", durable=True)
@@ -579,3 +590,11 @@ def test_events_tell_of_policies_and_of_the_queues_for_which_they_count() -> Non
         "priority": Argument("long", 0),
         "definition": Argument("table", {"max-length": Argument("long", 5)}),
     }
+
+
+@pytest.mark.parametrize("number", [10**20, -(10**20)])
+def test_events_tell_of_numbers_beyond_all_tables(number: int) -> None:
+    vhost, heard = a_vhost(), list[Detail]()
+    vhost.events.listen(lambda event, details: heard.append(details["definition"]))
+    vhost.policies.set(a_policy(delivery_limit=number))
+    assert heard == [Argument("table", {"delivery-limit": Argument("long", (2**63 - 1) * (1 if number > 0 else -1))})]

@@ -95,6 +95,7 @@ class ClassicQueue(RestorableQueue):
             self._ready_body_bytes = self._ready.body_bytes
         self._watch_use()
         self._deaths = []
+        self._drop_over_limit()
         self._dispatch_returned()
 
     @property
@@ -332,7 +333,7 @@ class ClassicQueue(RestorableQueue):
     def _dispatch_returned(self) -> None:
         """Hand out what is ready after messages were put back, and tell of the deaths that this brings."""
         if self._is_over_limit():
-            self._drop_over_limit()
+            self._drop_over_limit(returned=True)
         self._dispatch()
         if self._expiry is not None:
             self._drop_expired()

@@ -6,7 +6,7 @@ Rule 3: a death is told when every message has its place again: a dead letter ma
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
@@ -37,6 +37,9 @@ class MortalQueue(Queue):
         "_ready_body_bytes",
         "_retry",
     )
+
+    # Whether of messages that are too many at once the youngest is told of first.
+    _buries_last_first: ClassVar[bool] = False
 
     def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
         super().__init__(properties)
@@ -141,13 +144,13 @@ class MortalQueue(Queue):
             return True
         return settings.max_length_bytes is not None and self._ready_body_bytes > settings.max_length_bytes
 
-    def _drop_over_limit(self) -> None:
-        """Drop the oldest messages until the limits are kept."""
+    def _drop_over_limit(self, *, returned: bool = False) -> None:
+        """Drop the oldest messages until the limits are kept; `returned` ones came back one after the other."""
         dropped = []
         while self._is_over_limit() and (queued := self._ready.pop()) is not None:
             self._forget_ready(queued)
             dropped.append(queued)
-        for queued in dropped:
+        for queued in reversed(dropped) if self._buries_last_first and not returned else dropped:
             self._bury(queued, Reason.MAXLEN)
 
     # --- death ------------------------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ class QuorumQueue(ClassicQueue):
 
     type: ClassVar[str] = "quorum"
     _limits_come_first: ClassVar[bool] = False
+    _buries_last_first: ClassVar[bool] = True
 
     def __init__(self, properties: QueueProperties, around: Surroundings) -> None:
         super().__init__(properties, around)

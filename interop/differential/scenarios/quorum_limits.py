@@ -294,3 +294,31 @@ def a_transaction(s: Stage) -> None:
     a.call("tx.commit")
     a.settle(q, ready=1)
     s.drain(a, q)
+
+
+@scenario
+def several_messages_dropped_for_one_large_one(s: Stage) -> None:
+    """What goes at once is dead-lettered youngest first."""
+    a = s.channel()
+    q, d = dying_quorum_queue(s, a, x_max_length_bytes=4)
+    for body in ("1", "2", "3", "4"):
+        a.publish(body, to=q)
+    a.settle(q, ready=4)
+    a.publish("abc", to=q)
+    a.settle(d, ready=3)
+    s.drain(a, d, q)
+
+
+@scenario
+def several_messages_dropped_because_others_come_back(s: Stage) -> None:
+    a = s.channel()
+    q, d = dying_quorum_queue(s, a, x_max_length=2)
+    s.fill(a, q, 2)
+    for _ in range(2):
+        get(a, q)
+    a.publish("m3", to=q)
+    a.publish("m4", to=q)
+    a.settle(q, ready=2)
+    a.send("basic.nack", delivery_tag=2, multiple=True, requeue=True)
+    a.settle(d, ready=2)
+    s.drain(a, d, q)
