@@ -61,9 +61,7 @@ _COMMON: Final[Mapping[str, Key]] = {
     "dead-letter-strategy": _one_of("dead letter strategy", "at-most-once", "at-least-once"),
     "expires": _integer("queue expiry", 1),
     "initial-cluster-size": _integer("cluster size"),
-    "max-age": Key(
-        lambda value: isinstance(value, str) and _AGE.fullmatch(value) is not None, "is not a valid max age"
-    ),
+    "max-age": Key(_is_age, "is not a valid max age"),
     "max-in-memory-bytes": _integer("maximum memory in bytes"),
     "max-in-memory-length": _integer("maximum memory in bytes"),
     "max-length": _integer("maximum length"),

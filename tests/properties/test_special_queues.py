@@ -232,7 +232,14 @@ class OracleQueue:
         self.oracle.bury([*self.over_limit(), *self.expired(), *self.hand_out(), *self.expired()])
 
     def govern(self, policy: Asked) -> None:
-        self.asked = self.declared.under(policy)
+        """Follow a policy: limits come first, with what happened until now to what is too much."""
+        wanted = self.declared.under(policy)
+        if wanted.overflow != self.asked.overflow:
+            self.follow(wanted._replace(overflow=self.asked.overflow))
+        self.follow(wanted)
+
+    def follow(self, wanted: Asked) -> None:
+        self.asked = wanted
         self.oracle.bury([*self.over_limit(), *self.expired(), *self.hand_out(), *self.expired()])
 
     def resume(self, turn: Turn) -> None:
