@@ -32,10 +32,11 @@ class ConsumerTalk:
 class Handed:
     """A message that was handed out and is not settled. `consumer` is None for basic.get."""
 
-    def __init__(self, queue: str, consumer: ConsumerTalk | None, content: Content | None) -> None:
+    def __init__(self, queue: str, consumer: ConsumerTalk | None, said: Said) -> None:
         self.queue = queue
         self.consumer = consumer
-        self.content = content
+        self.content = said.content
+        self.redelivered = flag(said, "redelivered")
 
 
 class ChannelTalk:
@@ -173,13 +174,13 @@ class Talk:
             case "basic.deliver":
                 consumer = channel.consumers.get(text(said, "consumer_tag"))
                 if consumer is not None and not consumer.no_ack:
-                    _hand_out(channel, said, Handed(consumer.queue, consumer, said.content))
+                    _hand_out(channel, said, Handed(consumer.queue, consumer, said))
             case "basic.get-empty" if channel.gets:
                 channel.gets.popleft()
             case "basic.get-ok" if channel.gets:
                 get = channel.gets.popleft()
                 if not flag(get, "no_ack"):
-                    _hand_out(channel, said, Handed(channel.queue_of(get), None, said.content))
+                    _hand_out(channel, said, Handed(channel.queue_of(get), None, said))
 
 
 def _publishes(event: Event, message: Message) -> bool:

@@ -116,6 +116,20 @@ def test_many_messages_that_go_back_once_are_no_loop() -> None:
         assert rules(broker) == []
 
 
+def test_messages_that_look_alike_and_go_back_twice_are_no_loop() -> None:
+    """As those that pika was sent in advance do, when it stops consuming: once before the cancel, once on its way."""
+    with judged() as broker:
+        with channel_of(broker) as channel:
+            channel.queue_declare("q", durable=True)
+            for _ in range(5):
+                channel.basic_publish("", "q", b"x")
+            for _ in range(3):
+                for _ in range(5):
+                    channel.basic_get("q")
+                channel.basic_nack(0, multiple=True, requeue=True)
+        assert rules(broker) == []
+
+
 def test_an_acknowledgement_of_what_was_acknowledged_is_found() -> None:
     with judged() as broker:
         with channel_of(broker) as channel:

@@ -63,7 +63,8 @@ class RequeueLoop(Rule):
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
-        self._requeues: dict[tuple[str, str, object], tuple[int, float]] = {}
+        # How many messages that look alike went back for the first time, how often again, and since when.
+        self._requeues: dict[tuple[str, str, object], tuple[int, int, float]] = {}
 
     def forget(self) -> None:
         """Count from the beginning."""
@@ -81,13 +82,18 @@ class RequeueLoop(Rule):
     def _count(self, talk: Talk, channel: int, handed: Handed) -> None:
         now_s = self.surroundings.now_s
         key = (talk.vhost, handed.queue, _identity(handed.content))
-        count, since_s = self._requeues.get(key, (0, now_s))
+        first_count, again_count, since_s = self._requeues.get(key, (0, 0, now_s))
         if now_s - since_s > _LOOP_S:
-            count, since_s = 0, now_s
+            first_count, again_count, since_s = 0, 0, now_s
         if len(self._requeues) >= _MESSAGES_MAX:
             self._requeues.clear()
-        self._requeues[key] = count + 1, since_s
-        if count + 1 == _LOOP_COUNT:
+        if handed.redelivered:
+            again_count += 1
+        else:
+            first_count += 1
+        self._requeues[key] = first_count, again_count, since_s
+        # Of several that look alike each has gone back so often.
+        if handed.redelivered and again_count == (_LOOP_COUNT - 1) * max(first_count, 1):
             self.report(
                 talk,
                 channel,
