@@ -26,7 +26,7 @@ class Span(NamedTuple):
 class Tally:
     """One piece's messages, ticked off."""
 
-    __slots__ = ("_spans", "flags", "head", "marks")
+    __slots__ = ("_spans", "flags", "head", "marks", "may_have_notes")
 
     def __init__(
         self,
@@ -37,6 +37,8 @@ class Tally:
         self.head = head
         self.flags = live_flags(head.slot_count) if flags is None else flags
         self.marks = {} if marks is None else marks
+        # False only if it is sure that nothing of this is on the disk.
+        self.may_have_notes = True
         self._spans = _spans(head)
 
     @property
