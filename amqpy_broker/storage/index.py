@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Final
 
-from amqpy_broker.storage.pieces import batch_of, is_spilled, piece_id
+from amqpy_broker.storage.pieces import batch_of, is_recent, is_spilled, piece_id
 
 # A queue's list of pieces is cleaned when it doubled since it was cleaned last.
 _CLEAN_AT_LEAST: Final = 64
@@ -22,13 +22,17 @@ class PieceIndex:
         self.live: dict[int, int] = {}
         # Batches of more than one piece of a kind.
         self._spread: dict[int, _BatchRows] = {}
+        # Pieces that have a berth, by their batches.
+        self._recent: dict[int, int] = {}
         self._rows_by_queue: dict[int, _QueueRows] = {}
 
     def add(self, row: int, queues: Iterable[int], live: int) -> None:
         """Learn of a piece; those of one batch in the order of their rows."""
         batch = batch_of(row)
         spread = self._spread.get(batch)
-        if spread is None and row != piece_id(batch, 0, spilled=is_spilled(row)):
+        if is_recent(row):
+            self._recent[batch] = row
+        elif spread is None and row != piece_id(batch, 0, spilled=is_spilled(row)):
             spread = self._spread[batch] = _BatchRows(self.of_batch(batch))
         if spread is not None:
             spread.add(row)
@@ -41,6 +45,8 @@ class PieceIndex:
         if self.live.pop(row, None) is None:
             return
         batch = batch_of(row)
+        if is_recent(row):
+            del self._recent[batch]
         spread = self._spread.get(batch)
         if spread is not None:
             spread.left_count -= 1
@@ -55,7 +61,11 @@ class PieceIndex:
         """Find the pieces of a batch that are left: first those from the row `near` on, then those before it."""
         live = self.live
         spread = self._spread.get(batch)
-        rows = (piece_id(batch, 0), piece_id(batch, 0, spilled=True)) if spread is None else spread.rows_from(near)
+        rows: Iterable[int]
+        if spread is None:
+            rows = (self._recent.get(batch, 0), piece_id(batch, 0), piece_id(batch, 0, spilled=True))
+        else:
+            rows = spread.rows_from(near)
         for row in rows:
             if row in live:
                 yield row

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from heapq import merge
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from amqpy_broker.storage.layout import (
     State,
     connect,
     document_key,
+    has_recent,
     open_for_reading,
     open_for_writing,
     write_state,
@@ -107,7 +110,7 @@ def messages(directory: Path, message_format: MessageFormat, queue: int | None =
         JournalFailed: one of them is damaged.
     """
     with closing(open_for_reading(_existing(directory), connect)) as connection:
-        for found in connection.execute(piece_sql("pieces", "WHERE p.id > 0 ORDER BY p.id")):
+        for found in _pieces(connection):
             batch = batch_of(found[0])
             try:
                 piece = read_piece(*found)
@@ -118,6 +121,24 @@ def messages(directory: Path, message_format: MessageFormat, queue: int | None =
                     yield StoredMessage(batch, queue_of(holder), place, message, expires, piece.marks.get(slot))
             except (Damaged, ValueError) as failure:
                 raise JournalFailed(f"batch {batch} is damaged: {failure}") from failure
+
+
+_Found = tuple[int, object, object, object]
+
+
+def _pieces(connection: sqlite3.Connection) -> Iterator[_Found]:
+    """List all pieces, those in berths among the others."""
+    recent: list[_Found] = []
+    if has_recent(connection):
+        recent = connection.execute(piece_sql("recent", "WHERE p.id > 0 AND p.berth > 0")).fetchall()
+    if not all(isinstance(row, int) for row, *_ in recent):
+        raise JournalFailed("a batch that was among the last is damaged")
+    pieces: Iterator[_Found] = connection.execute(piece_sql("pieces", "WHERE p.id > 0 ORDER BY p.id"))
+    return merge(pieces, sorted(recent, key=_id), key=_id)
+
+
+def _id(found: _Found) -> int:
+    return found[0]
 
 
 def compact(directory: Path) -> tuple[int, int]:
@@ -139,6 +160,8 @@ def compact(directory: Path) -> tuple[int, int]:
             if before.survey.state.get("open") == State.OPEN.value:
                 # The log goes when this is closed, and nobody shall miss it.
                 write_state(connection, "open", State.COPY.value)
+            if has_recent(connection):
+                connection.execute("DELETE FROM recent WHERE berth > 0 AND id < 0")
             rows: list[tuple[int]] = connection.execute("SELECT id FROM notes WHERE id > 0").fetchall()
             for (row,) in rows:
                 found = connection.execute(piece_sql("pieces", "WHERE p.id = ?"), (row,)).fetchone()

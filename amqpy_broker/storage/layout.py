@@ -1,6 +1,7 @@
 """The file: its tables, how it is opened, and the two kinds of rows that are not messages: state and documents.
 
 pieces     id, head, body          messages of durable queues
+recent     berth, id, head, body   the same, of the last batches, in rows that are written over; see `berths`
 spilled    id, head, body          messages that left memory only; emptied at each open
 notes      id, data                what happened to a piece since
 documents  key, data, crc          what the core wrote down about vhosts, users, exchanges, queues, bindings
@@ -21,7 +22,7 @@ from amqpy_broker.storage.log import PAGE_BYTES
 
 FILE_NAME: Final = "journal.db"
 DAMAGED_FOLDER: Final = "damaged"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 # "AMQj": what `file` shows of a journal.
 _APPLICATION_ID: Final = 0x414D516A
 # Above this the log is cut back when it begins anew.
@@ -39,12 +40,22 @@ CREATE TRIGGER piece_gone AFTER DELETE ON pieces BEGIN DELETE FROM notes WHERE i
 CREATE TRIGGER spilled_gone AFTER DELETE ON spilled BEGIN DELETE FROM notes WHERE id = old.id; END;
 """
 
-_STATEMENTS: Final = tuple(_SCHEMA.strip().split("\n"))
+# What format 2 has that format 1 had not.
+_RECENT: Final = """
+CREATE TABLE recent (berth INTEGER PRIMARY KEY, id INTEGER NOT NULL, head BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TRIGGER recent_gone AFTER DELETE ON recent BEGIN DELETE FROM notes WHERE id = old.id; END;
+"""
 
-_FIRST_ROWS: Final = {
-    "pieces": ("INSERT INTO pieces VALUES (0, ?, ?)", (b"pieces", b"")),
-    "spilled": ("INSERT INTO spilled VALUES (0, ?, ?)", (b"spilled", b"")),
-    "notes": ("INSERT INTO notes VALUES (0, ?)", (b"notes",)),
+_STATEMENTS_1: Final = tuple(_SCHEMA.strip().split("\n"))
+_STATEMENTS_RECENT: Final = tuple(_RECENT.strip().split("\n"))
+_STATEMENTS: Final = {1: _STATEMENTS_1, FORMAT_VERSION: _STATEMENTS_1 + _STATEMENTS_RECENT}
+
+# How each table of messages begins: with its own name, so that one cannot be taken for another.
+_FIRST_ROWS: Final[dict[str, tuple[int | bytes, ...]]] = {
+    "pieces": (0, b"pieces", b""),
+    "spilled": (0, b"spilled", b""),
+    "notes": (0, b"notes"),
+    "recent": (0, 0, b"recent", b""),
 }
 
 # Opens a database by its URI. Tests hand in their own, to make it fail.
@@ -110,32 +121,53 @@ def has_tables(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
 
 
-def has_our_tables(connection: sqlite3.Connection) -> bool:
-    """Whether the tables are the ones we created, to the letter: a letter more, and a column means something else."""
+def format_of_tables(connection: sqlite3.Connection) -> int | None:
+    """Say which format has these tables, to the letter: a letter more, and a column means something else."""
     found: list[tuple[str]] = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-    return sorted(sql for (sql,) in found) == sorted(statement.removesuffix(";") for statement in _STATEMENTS)
+    texts = sorted(f"{sql};" for (sql,) in found)
+    return next((number for number, statements in _STATEMENTS.items() if texts == sorted(statements)), None)
+
+
+def has_recent(connection: sqlite3.Connection) -> bool:
+    """Whether there are berths: a journal of format 1 that nobody has opened since has none."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'recent'").fetchone() is not None
 
 
 def has_first_rows(connection: sqlite3.Connection) -> bool:
     """Whether each table begins with its own name."""
+    names = [name for name in _FIRST_ROWS if name != "recent" or has_recent(connection)]
     return all(
-        connection.execute(f"SELECT * FROM {table} WHERE id = 0").fetchone() == (0, *values)
-        for table, (_sql, values) in _FIRST_ROWS.items()
+        connection.execute(f"SELECT * FROM {name} WHERE rowid = 0").fetchone() == _FIRST_ROWS[name] for name in names
     )
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
     """Begin a journal."""
     connection.execute("BEGIN IMMEDIATE")
-    for statement in _STATEMENTS:
+    for statement in _STATEMENTS[FORMAT_VERSION]:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-    for sql, values in _FIRST_ROWS.values():
-        connection.execute(sql, values)
+    for name in _FIRST_ROWS:
+        _begin_table(connection, name)
     write_state(connection, "format", str(FORMAT_VERSION))
     write_state(connection, "open", State.CLOSED.value)
     write_state(connection, "next_batch", "1")
     connection.execute("COMMIT")
+
+
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Make of a journal of an earlier format one of this. A transaction must be open."""
+    if has_recent(connection):
+        return
+    for statement in _STATEMENTS_RECENT:
+        connection.execute(statement)
+    _begin_table(connection, "recent")
+    write_state(connection, "format", str(FORMAT_VERSION))
+
+
+def _begin_table(connection: sqlite3.Connection, name: str) -> None:
+    values = _FIRST_ROWS[name]
+    connection.execute(f"INSERT INTO {name} VALUES ({','.join('?' * len(values))})", values)
 
 
 # --- state and documents ------------------------------------------------------------------------------------------
@@ -180,7 +212,7 @@ def check_version(state: dict[str, str]) -> None:
     version = state.get("format")
     if version is None:
         raise JournalFailed("the journal's own state is damaged: it does not say which format it has")
-    if version != str(FORMAT_VERSION):
+    if version not in map(str, _STATEMENTS):
         raise JournalFailed(
             f"the journal has format {version}, and this version of the broker knows format {FORMAT_VERSION}: "
             "start the version that wrote it, or a later one"

@@ -25,10 +25,12 @@ from amqpy_broker.storage.errors import Damaged
 PIECE_VERSION: Final = 1
 # Small enough that reading one message is cheap, large enough that a commit of a thousand is one row.
 PIECE_BYTES: Final = 128 * 1024
-# A row's id is its batch's number and its own in the batch. Pieces with the highest bit set hold spilled messages.
+# A row's id is its batch's number and its own in the batch. Pieces with the highest bit set hold spilled messages; with
+# the next one set its own number is its berth.
 _PIECE_BITS: Final = 20
 _SPILLED_BIT: Final = 1 << 19
-PIECES_MAX: Final = 1 << 19
+_RECENT_BIT: Final = 1 << 18
+PIECES_MAX: Final = 1 << 18
 BATCH_MAX: Final = 1 << 43
 
 # version, flags, reserved, head's crc, body's crc, messages, runs, expiries, body's length
@@ -96,6 +98,11 @@ class Row(NamedTuple):
     head_octets: bytes
     body: bytes
 
+    @property
+    def size(self) -> int:
+        """Octets of it all."""
+        return len(self.head_octets) + len(self.body)
+
 
 def piece_id(batch: int, index: int, *, spilled: bool = False) -> int:
     """Name a row."""
@@ -104,9 +111,19 @@ def piece_id(batch: int, index: int, *, spilled: bool = False) -> int:
     return batch << _PIECE_BITS | (_SPILLED_BIT if spilled else 0) | index
 
 
+def recent_id(batch: int, berth: int) -> int:
+    """Name a piece that has a berth; it is the only one of its batch that lasts."""
+    return piece_id(batch, berth) | _RECENT_BIT
+
+
 def batch_of(row: int) -> int:
     """Say which batch a row belongs to."""
     return row >> _PIECE_BITS
+
+
+def is_first(row: int) -> bool:
+    """Whether a row is the first of its batch, and lasts, and has no berth."""
+    return not row & (1 << _PIECE_BITS) - 1
 
 
 def is_spilled(row: int) -> bool:
@@ -114,9 +131,21 @@ def is_spilled(row: int) -> bool:
     return bool(row & _SPILLED_BIT)
 
 
+def is_recent(row: int) -> bool:
+    """Whether a piece has a berth."""
+    return bool(row & _RECENT_BIT)
+
+
+def berth_of(row: int) -> int:
+    """Say which berth a piece has that has one."""
+    return row & _RECENT_BIT - 1
+
+
 def table_of(row: int) -> str:
     """Name the table that a row is in."""
-    return "spilled" if is_spilled(row) else "pieces"
+    if is_spilled(row):
+        return "spilled"
+    return "recent" if is_recent(row) else "pieces"
 
 
 def rows_of(batch: int) -> tuple[int, int]:
@@ -276,6 +305,12 @@ def write_row(
     return Row(head, _write_head(head), body)
 
 
+def moved(row: Row, to: int) -> Row:
+    """Write a piece under another id."""
+    head = row.head._replace(id=to)
+    return Row(head, _write_head(head), row.body)
+
+
 def _write_head(head: Head) -> bytes:
     octets = bytearray(
         _HEAD.pack(
@@ -323,11 +358,13 @@ def read_head(row: int, octets: object) -> Head:
 
 
 def read_body(head: Head, octets: object) -> Body:
-    """Verify a body, and read all but its messages.
+    """Verify a body, and read all but its messages. In a berth there may be something behind it.
 
     Raises:
         Damaged: this is not what was written.
     """
+    if isinstance(octets, bytes) and is_recent(head.id):
+        octets = octets[: head.body_length]
     if not isinstance(octets, bytes) or len(octets) != head.body_length:
         raise Damaged("its body has another length than its head says")
     if crc32(octets) != head.body_crc:

@@ -10,11 +10,12 @@ from amqpy_broker.core.journal import JournalFailed, Mark, Page, Stored, queue_o
 from amqpy_broker.core.message import Message
 from amqpy_broker.storage.errors import Damaged
 from amqpy_broker.storage.notes import LIVE, read_notes
-from amqpy_broker.storage.pieces import Body, Head, Run, read_body, read_head, rows_of, table_of
+from amqpy_broker.storage.pieces import Body, Head, Run, is_recent, read_body, read_head, rows_of, table_of
 
 _HEADS: Final = (
     "SELECT id, head FROM pieces WHERE id BETWEEN ?1 AND ?2 "
-    "UNION ALL SELECT id, head FROM spilled WHERE id BETWEEN ?1 AND ?2"
+    "UNION ALL SELECT id, head FROM spilled WHERE id BETWEEN ?1 AND ?2 "
+    "UNION ALL SELECT id, head FROM recent WHERE id BETWEEN ?1 AND ?2"
 )
 _PIECE: Final = "SELECT p.id, p.head, p.body, n.data FROM {} p LEFT JOIN notes n ON n.id = p.id"
 # Pieces that are kept in memory, because queues read page by page; and how long they may be.
@@ -151,8 +152,8 @@ class PieceReader:
         if spans is None:
             heads: list[tuple[int, object]] = self._connection.execute(_HEADS, rows_of(batch)).fetchall()
             spans = [(row, _spans(read_head(row, octets))) for row, octets in heads]
-            if len(spans) > 1:
-                # A large batch is read page by page.
+            if len(spans) > 1 and not any(is_recent(row) for row, _ in spans):
+                # A large batch is read page by page. What has a berth may leave it.
                 if len(self._spread) >= _SPREAD_MAX:
                     del self._spread[next(iter(self._spread))]
                 self._spread[batch] = spans

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Final
 
 from amqpy_broker.core.journal import JournalFailed
+from amqpy_broker.storage.berths import BERTHS_MAX
 from amqpy_broker.storage.errors import UNREADABLE, Damaged
 from amqpy_broker.storage.layout import (
     DAMAGED_FOLDER,
     Connect,
     State,
     create_tables,
-    has_our_tables,
+    format_of_tables,
+    has_recent,
     is_sound,
     open_for_reading,
     open_for_writing,
@@ -29,7 +31,7 @@ from amqpy_broker.storage.layout import (
 )
 from amqpy_broker.storage.log import log_path
 from amqpy_broker.storage.notes import read_notes
-from amqpy_broker.storage.pieces import batch_of, read_body, read_head, rows_of
+from amqpy_broker.storage.pieces import batch_of, berth_of, is_recent, read_body, read_head, rows_of
 from amqpy_broker.storage.survey import Finding, Survey
 from amqpy_broker.storage.writer import transaction
 
@@ -83,7 +85,7 @@ def _save_row(connection: sqlite3.Connection, finding: Finding, target: Path) ->
 
 
 def _key(finding: Finding) -> str:
-    return "key" if finding.table == "documents" else "id"
+    return {"documents": "key", "recent": "berth"}.get(str(finding.table), "id")
 
 
 # --- the whole file -----------------------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ def _copy_the_rest(path: Path, found: Survey, folder: Path, connect: Connect) ->
 
 def _can_be_read(old: sqlite3.Connection) -> bool:
     with suppress(*UNREADABLE):
-        return has_our_tables(old)
+        return format_of_tables(old) is not None
     return False
 
 
@@ -134,7 +136,11 @@ def _copy_pieces(old: sqlite3.Connection, target: sqlite3.Connection, found: Sur
         with suppress(Damaged):
             head = read_head(row, head_octets)
             read_body(head, body)
-            target.execute("INSERT OR IGNORE INTO pieces VALUES (?,?,?)", (row, head_octets, body))
+            if is_recent(row):
+                values = (berth_of(row), row, head_octets, body)
+                target.execute("INSERT OR IGNORE INTO recent VALUES (?,?,?,?)", values)
+            else:
+                target.execute("INSERT OR IGNORE INTO pieces VALUES (?,?,?)", (row, head_octets, body))
             last = max(last, batch_of(row))
             notes = _notes(old, row)
             if notes is not None:
@@ -155,6 +161,7 @@ _PieceRow = tuple[int, object, object]
 
 def _pieces(old: sqlite3.Connection, found: Survey) -> Iterator[_PieceRow]:
     """List what can be read: from the beginning, from the end, and what is between, batch by batch."""
+    yield from _pieces_in_berths(old)
     low = high = -1
     try:
         for row in _ascending(old, "SELECT id, head, body FROM pieces ORDER BY id"):
@@ -175,6 +182,16 @@ def _pieces(old: sqlite3.Connection, found: Survey) -> Iterator[_PieceRow]:
     for batch in range(first, min(last, first + _PROBES_MAX) + 1):
         with suppress(*UNREADABLE):
             yield from _ascending(old, "SELECT id, head, body FROM pieces WHERE id BETWEEN ? AND ?", rows_of(batch))
+
+
+def _pieces_in_berths(old: sqlite3.Connection) -> Iterator[_PieceRow]:
+    with suppress(*UNREADABLE):
+        if not has_recent(old):
+            return
+    for berth in range(1, BERTHS_MAX + 1):
+        with suppress(*UNREADABLE):
+            # What is vacant is no piece.
+            yield from old.execute("SELECT id, head, body FROM recent WHERE berth = ? AND id > 0", (berth,))
 
 
 def _ascending(old: sqlite3.Connection, sql: str, values: tuple[int, ...] = ()) -> Iterator[_PieceRow]:

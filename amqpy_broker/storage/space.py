@@ -11,7 +11,7 @@ from typing import Final
 from amqpy_broker.core.journal import JournalFailed
 from amqpy_broker.storage.errors import Damaged
 from amqpy_broker.storage.log import PAGE_BYTES
-from amqpy_broker.storage.pieces import Row, Run, table_of, write_row
+from amqpy_broker.storage.pieces import Row, Run, batch_of, is_recent, moved, piece_id, table_of, write_row
 from amqpy_broker.storage.reader import Piece, live_places, piece_sql, read_piece
 from amqpy_broker.storage.tallies import Tally
 from amqpy_broker.storage.writer import BatchWriter, transaction
@@ -22,6 +22,9 @@ _THIN_BYTES: Final = 8 * 1024
 # ... and when nothing happened to it for so many batches: a queue that is being emptied will be done with it soon.
 _THIN_AFTER_BATCHES: Final = 64
 _THIN_AT_ONCE: Final = 16
+# When so many pieces found no berth, those that have one for so many batches leave theirs.
+BERTHS_MISSED_MAX: Final = 16
+_STUCK_AFTER_BATCHES: Final = 64
 # The log is copied into the file when it is this long; when nothing else is to do, earlier.
 LOG_BYTES: Final = 16 * 1024 * 1024
 _LOG_BYTES_IDLE: Final = 256 * 1024
@@ -37,21 +40,29 @@ _ASK_EVERY_BATCHES: Final = 32
 class Space:
     """Decides when to give back what."""
 
-    def __init__(self, connection: sqlite3.Connection, writer: BatchWriter) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, writer: BatchWriter, berths_missed_max: int = BERTHS_MISSED_MAX
+    ) -> None:
         self._connection = connection
         self._writer = writer
         # Pieces that may be thin, by the number of batches there were when something happened to them last.
         self._thin: dict[int, int] = {}
         self._batches = 0
+        self._number = 0
+        self._missed_max = berths_missed_max
         # Whether the log was copied and is still there: the next commit begins it anew, if there is one.
         self._copied = False
 
-    def note(self, touched: list[Tally]) -> None:
+    def note(self, number: int, touched: list[Tally]) -> None:
         """Learn what a batch ticked off."""
         self._batches += 1
+        self._number = number
         for tally in touched:
             row = tally.head.id
             self._thin.pop(row, None)
+            if is_recent(row):
+                # When its berth is another's, all of its room is.
+                continue
             if tally.head.body_length > _THIN_BYTES and tally.live < _THIN_SHARE * len(tally.flags):
                 self._thin[row] = self._batches
 
@@ -68,6 +79,10 @@ class Space:
         rows = self._ripe(idle=idle)
         if rows:
             self._rewrite(rows)
+            return True
+        stuck = self._stuck()
+        if stuck:
+            self._leave_berths(stuck)
             return True
         if (idle or self._batches % _ASK_EVERY_BATCHES == 0) and self._shrink(idle=idle):
             return True
@@ -107,12 +122,42 @@ class Space:
             self._writer.tallies.put(tally)
             self._writer.log_bytes += len(row.body) + 2 * PAGE_BYTES
 
-    def _thinned(self, row: int) -> tuple[Row, Tally] | None:
+    def _stuck(self) -> list[int]:
+        """Choose pieces that are in their berths for long, if others miss one."""
+        berths = self._writer.berths
+        if berths.missed_count < self._missed_max:
+            return []
+        berths.missed_count = 0
+        return [row for row in berths.taken_by if batch_of(row) + _STUCK_AFTER_BATCHES <= self._number]
+
+    def _leave_berths(self, rows: list[int]) -> None:
+        """Write pieces that stay among those that stay, so that others can have their berths."""
+        written = []
+        with transaction(self._connection):
+            for row in rows:
+                thin, tally = thin_out(self._read(row))
+                thin = moved(thin, piece_id(batch_of(row), 0))
+                tally = Tally(thin.head, marks=tally.marks)
+                values = (thin.head.id, thin.head_octets, thin.body)
+                self._connection.execute("INSERT INTO pieces VALUES (?,?,?)", values)
+                self._connection.execute("REPLACE INTO notes VALUES (?,?)", (thin.head.id, tally.octets()))
+                self._connection.execute("DELETE FROM notes WHERE id = ?", (row,))
+                self._connection.execute("UPDATE recent SET id = -abs(id) WHERE id = ?", (row,))
+                written.append((row, tally))
+        for row, tally in written:
+            self._writer.forget(row)
+            self._writer.know(tally)
+            self._writer.log_bytes += tally.head.body_length + 4 * PAGE_BYTES
+
+    def _read(self, row: int) -> Piece:
         found = self._connection.execute(piece_sql(table_of(row), "WHERE p.id = ?"), (row,)).fetchone()
         try:
-            piece = read_piece(*found)
+            return read_piece(*found)
         except Damaged as damage:
             raise JournalFailed(f"row {row} of the journal is damaged: {damage}") from damage
+
+    def _thinned(self, row: int) -> tuple[Row, Tally] | None:
+        piece = self._read(row)
         thin, tally = thin_out(piece)
         if len(thin.body) >= _THIN_SHARE * len(piece.body.octets):
             # What is left is what is large.

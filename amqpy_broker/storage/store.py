@@ -12,6 +12,7 @@ from amqpy_broker.storage.layout import (
     FILE_NAME,
     Connect,
     State,
+    bring_up_to_date,
     connect,
     create_tables,
     forget_spilled,
@@ -24,7 +25,7 @@ from amqpy_broker.storage.log import log_path
 from amqpy_broker.storage.pieces import PIECE_BYTES
 from amqpy_broker.storage.reader import PieceReader
 from amqpy_broker.storage.salvage import set_aside, sync_folder
-from amqpy_broker.storage.space import Space
+from amqpy_broker.storage.space import BERTHS_MISSED_MAX, Space
 from amqpy_broker.storage.survey import Survey, survey
 from amqpy_broker.storage.writer import BatchWriter, Plan, transaction
 
@@ -42,6 +43,7 @@ class Store:
         recover: bool = False,
         connect: Connect = connect,
         piece_bytes: int = PIECE_BYTES,
+        berths_missed_max: int = BERTHS_MISSED_MAX,
     ) -> None:
         """Open a directory, look at everything in it, and take it.
 
@@ -69,11 +71,12 @@ class Store:
         self._writer = BatchWriter(
             self._writing,
             found.index,
+            found.berths,
             message_format.dump,
             numbers_until=int(found.state.get("next_batch", "1")),
             piece_bytes=piece_bytes,
         )
-        self._space = Space(self._writing, self._writer)
+        self._space = Space(self._writing, self._writer, berths_missed_max)
 
     # --- batches ----------------------------------------------------------------------------------------------------
 
@@ -85,7 +88,7 @@ class Store:
         """Make a batch durable."""
         self._writer.execute(plan)
         self._last_batch = max(self._last_batch, plan.batch.number)
-        self._space.note(list(plan.touched.values()))
+        self._space.note(plan.batch.number, list(plan.touched.values()))
 
     def read(self, page: Page) -> list[Stored]:
         """Read the messages of a page. It may be called on another thread than the rest."""
@@ -142,6 +145,7 @@ def _open_both(path: Path, connect: Connect) -> tuple[sqlite3.Connection, sqlite
         # could be mistaken after the next crash for a commit that was lost.
         writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with transaction(writing):
+            bring_up_to_date(writing)
             forget_spilled(writing)
             write_state(writing, "open", State.OPEN.value)
         # The file itself says so, too: without its log it is not taken for all there is.

@@ -9,27 +9,33 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from heapq import merge
 from pathlib import Path
 from typing import Final
 
 from amqpy_broker.core.journal import JournalFailed, Page, queue_of
+from amqpy_broker.storage.berths import Berths
 from amqpy_broker.storage.errors import UNREADABLE, Damaged
 from amqpy_broker.storage.index import PieceIndex
 from amqpy_broker.storage.layout import (
     State,
     check_version,
     document_key,
+    format_of_tables,
     has_first_rows,
-    has_our_tables,
+    has_recent,
     is_sound,
     read_state,
 )
 from amqpy_broker.storage.log import log_path, lost_commits, valid_frames
 from amqpy_broker.storage.notes import LIVE, live_flags, read_notes
-from amqpy_broker.storage.pieces import batch_of, is_spilled, read_body, read_head
+from amqpy_broker.storage.pieces import batch_of, berth_of, is_recent, is_spilled, read_body, read_head, table_of
 from amqpy_broker.storage.reader import Piece, live_places, piece_sql
 
 _FINDINGS_TOLD: Final = 10
+
+# A piece as it is in the file: its id, head, body, and notes.
+_Found = tuple[int, object, object, object]
 
 
 @dataclass(slots=True)
@@ -54,6 +60,7 @@ class Survey:
     documents: dict[str, bytes] = field(default_factory=dict)
     pages: list[Page] = field(default_factory=list)
     index: PieceIndex = field(default_factory=PieceIndex)
+    berths: Berths = field(default_factory=Berths)
     findings: list[Finding] = field(default_factory=list)
     last_batch: int = 0
 
@@ -92,12 +99,16 @@ def survey(connection: sqlite3.Connection, path: Path, *, had_log: bool, judge_l
         if judge_log:
             _survey_log(connection, path, found)
         _survey_structure(connection, found)
-        if not has_our_tables(connection):
+        tables = format_of_tables(connection)
+        if tables is None:
+            _refuse_later_format(connection)
             found.findings.append(Finding("its tables are not those of a journal"))
             return found
         if not has_first_rows(connection):
             found.findings.append(Finding("a table is not in its own place"))
         _survey_state(connection, found)
+        if found.state and found.state.get("format") != str(tables):
+            found.findings.append(Finding("its tables are those of another format than it says"))
         if not had_log and found.state.get("open") == State.OPEN.value:
             # Whoever had it open left a log, however it ended.
             found.findings.append(Finding(f"the log {log_path(path).name} is missing, with the last batches in it"))
@@ -118,6 +129,19 @@ def _survey_log(connection: sqlite3.Connection, path: Path, found: Survey) -> No
     lost = lost_commits(path, valid_frames(path))
     if lost:
         found.findings.append(Finding(f"the log is damaged in the middle: the last {lost} batches in it are lost"))
+
+
+def _refuse_later_format(connection: sqlite3.Connection) -> None:
+    """Tell tables that are not known yet from damaged ones.
+
+    Raises:
+        JournalFailed: a later version made them.
+    """
+    try:
+        state = read_state(connection)
+    except (*UNREADABLE, JournalFailed):
+        return
+    check_version(state)
 
 
 def _survey_structure(connection: sqlite3.Connection, found: Survey) -> None:
@@ -147,10 +171,8 @@ def _survey_documents(connection: sqlite3.Connection, found: Survey) -> None:
 def _survey_pieces(connection: sqlite3.Connection, found: Survey) -> None:
     parts: dict[int, _Part] = {}
     batch = 0
-    rows: Iterator[tuple[int, object, object, object]] = connection.execute(
-        piece_sql("pieces", "WHERE p.id > 0 ORDER BY p.id")
-    )
-    for row, head, body, notes in rows:
+    rows: Iterator[_Found] = connection.execute(piece_sql("pieces", "WHERE p.id > 0 ORDER BY p.id"))
+    for row, head, body, notes in merge(rows, _survey_berths(connection, found), key=_id):
         if is_spilled(row):
             # A page of the other table stands in the place of one of this one, whose messages are gone.
             text = f"messages of batch {batch_of(row)} are in a place of others, which are lost"
@@ -169,12 +191,51 @@ def _survey_pieces(connection: sqlite3.Connection, found: Survey) -> None:
     found.last_batch = batch
 
 
+def _survey_berths(connection: sqlite3.Connection, found: Survey) -> list[_Found]:
+    """List the pieces that have berths."""
+    if not has_recent(connection):
+        return []
+    sql = (
+        "SELECT p.berth, p.id, p.head, p.body, n.data FROM recent p LEFT JOIN notes n ON n.id = p.id WHERE p.berth > 0"
+    )
+    pieces: list[_Found] = []
+    for berth, row, head, body, notes in connection.execute(sql):
+        try:
+            length = _length_of_berth(berth, row, head, body)
+        except Damaged as damage:
+            text = f"a batch that was among the last: {damage}; it held an unknown number of messages"
+            found.findings.append(Finding(text, "recent", berth))
+            continue
+        found.berths.add(berth, length)
+        if row > 0:
+            found.berths.take(row)
+            pieces.append((row, head, body, notes))
+    return sorted(pieces, key=_id)
+
+
+def _length_of_berth(berth: int, row: object, head: object, body: object) -> int:
+    """Verify a berth, but for the body in it."""
+    if not isinstance(row, int) or not isinstance(head, bytes) or not isinstance(body, bytes):
+        raise Damaged("it is not what was written")
+    # A vacant one has the head of the piece that was the last.
+    read_head(abs(row), head)
+    if not is_recent(abs(row)) or berth_of(abs(row)) != berth:
+        raise Damaged("it is in another's berth")
+    return len(head) + len(body)
+
+
+def _id(found: _Found) -> int:
+    return found[0]
+
+
 def _survey_lonely_notes(connection: sqlite3.Connection, found: Survey) -> None:
     """Find notes without a piece: then another piece is without its notes."""
     sql = "SELECT id FROM notes n WHERE id > 0 AND NOT EXISTS ({}) AND NOT EXISTS ({})".format(
         *(f"SELECT 1 FROM {table} p WHERE p.id = n.id" for table in ("pieces", "spilled"))
     )
-    for (row,) in connection.execute(sql):
+    for (row,) in connection.execute(sql).fetchall():
+        if is_recent(row) and found.berths.has(row):
+            continue
         text = f"notes on batch {batch_of(row)} belong to no message: others that were settled may come back"
         found.findings.append(Finding(text, "notes", row))
 
@@ -185,7 +246,7 @@ def _read(row: int, head_octets: object, body_octets: object, notes: object, fou
         head = read_head(row, head_octets)
         body = read_body(head, body_octets)
     except Damaged as damage:
-        found.findings.append(_finding("pieces", row, damage, head_octets))
+        found.findings.append(_finding(table_of(row), row, damage, head_octets))
         return None
     try:
         return Piece(head, body, *read_notes(row, head.slot_count, notes))
@@ -195,7 +256,8 @@ def _read(row: int, head_octets: object, body_octets: object, notes: object, fou
 
 
 def _finding(table: str, row: int, damage: Damaged, head: object) -> Finding:
-    return Finding(f"batch {batch_of(row)}: {damage}; it held {_contents(row, head)}", table, row)
+    key = berth_of(row) if table == "recent" else row
+    return Finding(f"batch {batch_of(row)}: {damage}; it held {_contents(row, head)}", table, key)
 
 
 def _contents(row: int, octets: object) -> str:

@@ -2,7 +2,8 @@
 
 Rule 1: a plan can be tried again as it is, when there was no room for it.
 Rule 2: memory is changed for good only after the commit, but for ticks: they say what the next commit will hold.
-Rule 3: as few statements as can be: at each the interpreter is let go, and a busy loop gives it back late.
+Rule 3: as few statements as can be: at each the interpreter is let go, and a busy loop gives it back late. Where
+        consumers keep up it is one: a piece takes the berth of one that is settled, see `berths`.
 """
 
 from __future__ import annotations
@@ -15,22 +16,37 @@ from itertools import chain, groupby, islice
 from typing import Final
 
 from amqpy_broker.core.journal import Batch, JournalFailed, Mark, Name
+from amqpy_broker.storage.berths import Berth, Berths
 from amqpy_broker.storage.errors import Damaged
 from amqpy_broker.storage.index import PieceIndex
 from amqpy_broker.storage.layout import document_row, state_row
 from amqpy_broker.storage.log import PAGE_BYTES
 from amqpy_broker.storage.notes import SETTLED, read_notes
-from amqpy_broker.storage.pieces import PIECE_BYTES, Dump, Head, Row, encode, is_spilled, read_head, table_of
+from amqpy_broker.storage.pieces import (
+    PIECE_BYTES,
+    Dump,
+    Head,
+    Row,
+    batch_of,
+    berth_of,
+    encode,
+    is_first,
+    is_recent,
+    is_spilled,
+    moved,
+    read_head,
+    recent_id,
+    table_of,
+)
 from amqpy_broker.storage.tallies import Span, Tallies, Tally
 
 # The number of the next batch is written down this many ahead, so that it is written seldom.
 _NUMBERS_AHEAD: Final = 65_536
 _ROWS_A_STATEMENT: Final = 256
-# Where a consumer keeps up, nearly each commit writes a piece, and deletes one that is settled. One statement, which is
-# a transaction by itself, does both with a quarter of the hand-overs. It leaves notes alone: there must be none.
-_INSERT_ONE: Final = "INSERT INTO pieces VALUES (?,?,?)"
-_DELETE_ONE: Final = "DELETE FROM pieces WHERE id IN (?)"
-_REPLACE_ONE: Final = "UPDATE pieces SET id = ?, head = ?, body = ? WHERE id = ?"
+_MOOR: Final = (
+    "INSERT INTO recent VALUES (?,?,?,?) "
+    "ON CONFLICT(berth) DO UPDATE SET id = excluded.id, head = excluded.head, body = excluded.body"
+)
 # Bounds what is held twice in memory, by us and by SQLite.
 _PIECES_A_STATEMENT: Final = 32
 
@@ -52,6 +68,8 @@ class Plan:
     # Pieces that were written, and those of them that have marks from the beginning.
     heads: list[Head] = field(default_factory=list)
     marked: list[Tally] = field(default_factory=list)
+    # The berth that one of them gets.
+    berth: Berth | None = None
 
 
 class BatchWriter:
@@ -61,12 +79,14 @@ class BatchWriter:
         self,
         connection: sqlite3.Connection,
         index: PieceIndex,
+        berths: Berths,
         dump: Dump,
         *,
         numbers_until: int,
         piece_bytes: int = PIECE_BYTES,
     ) -> None:
         self.index = index
+        self.berths = berths
         self.tallies = Tallies(self._load)
         # Octets written since the log was copied back, by estimate.
         self.log_bytes = 0
@@ -182,24 +202,17 @@ class BatchWriter:
             sqlite3.Error: nothing was done; or perhaps all of it, if a sync failed.
         """
         plan.heads.clear()
+        plan.berth = None
         statements = self._statements(plan)
-        first = list(islice(statements, 3))
-        if not self._replace_one(plan, first):
-            if len(first) == 1:
-                # A statement alone is a transaction.
-                self._connection.execute(*first[0])
-            elif first:
-                with transaction(self._connection):
-                    for sql, values in chain(first, statements):
-                        self._connection.execute(sql, values)
+        first = list(islice(statements, 2))
+        if len(first) == 1:
+            # A statement alone is a transaction.
+            self._connection.execute(*first[0])
+        elif first:
+            with transaction(self._connection):
+                for sql, values in chain(first, statements):
+                    self._connection.execute(sql, values)
         self._remember(plan)
-
-    def _replace_one(self, plan: Plan, statements: list[Statement]) -> bool:
-        """Let a piece take the place of one that is gone, if these statements do that and no more."""
-        if plan.deletes_notes or [sql for sql, _ in statements] != [_INSERT_ONE, _DELETE_ONE]:
-            return False
-        (_, piece), (_, gone) = statements
-        return self._connection.execute(_REPLACE_ONE, [*piece, *gone]).rowcount == 1
 
     def _statements(self, plan: Plan) -> Iterator[Statement]:
         batch = plan.batch
@@ -208,7 +221,7 @@ class BatchWriter:
         plan.marked = _marked(plan.heads, batch) if batch.marks else []
         notes = [(tally.head.id, tally.octets()) for tally in (*plan.touched.values(), *plan.marked)]
         yield from many("INSERT OR REPLACE INTO notes VALUES ", "(?,?)", notes)
-        yield from deletions(plan.deletes)
+        yield from self._deletions(plan)
         yield from _document_statements(batch.documents)
         if batch.number >= self._numbers_until:
             ahead = str(batch.number + _NUMBERS_AHEAD)
@@ -218,31 +231,70 @@ class BatchWriter:
         for spilled, rows in groupby(encode(plan.batch, self._dump, piece_bytes=self._piece_bytes), _is_spilled_row):
             table = "spilled" if spilled else "pieces"
             while some := list(islice(rows, _PIECES_A_STATEMENT)):
+                if len(some) == 1 and is_first(some[0].head.id):
+                    plan.berth = self._find_berth(plan, some[0])
+                    if plan.berth is not None:
+                        yield _moor(plan, some[0], plan.berth)
+                        continue
                 plan.heads.extend(row.head for row in some)
                 values = [(row.head.id, row.head_octets, row.body) for row in some]
                 yield from many(f"INSERT INTO {table} VALUES ", "(?,?,?)", values)
 
+    def _find_berth(self, plan: Plan, row: Row) -> Berth | None:
+        """Find a berth for the only piece of a batch, if there is one for it."""
+        leaving = [gone for gone in plan.deletes if is_recent(gone)]
+        return self.berths.choose(row.size, leaving, may_be_new=bool(plan.deletes))
+
+    def _deletions(self, plan: Plan) -> Iterator[Statement]:
+        """Delete pieces. Where a trigger does not do it, their notes go with them."""
+        for table in ("pieces", "spilled"):
+            here = [(row,) for row in plan.deletes if table_of(row) == table]
+            yield from many(f"DELETE FROM {table} WHERE id IN (", "?", here, ")")
+        recent = [row for row in plan.deletes if is_recent(row)]
+        # One of them may be written over already.
+        taken = None if plan.berth is None else plan.berth.number
+        left = [(berth_of(row),) for row in recent if berth_of(row) != taken]
+        yield from many("UPDATE recent SET id = -abs(id) WHERE berth IN (", "?", left, ")")
+        if plan.deletes_notes:
+            yield from many("DELETE FROM notes WHERE id IN (", "?", [(row,) for row in recent], ")")
+
     def _remember(self, plan: Plan) -> None:
+        for row in plan.deletes:
+            self.forget(row)
         for head in plan.heads:
-            self.index.add(head.id, {run.queue for run in head.runs}, head.slot_count)
             tally = Tally(head)
             tally.may_have_notes = False
-            self.tallies.put(tally)
+            self.know(tally)
             self.log_bytes += head.body_length
+        if plan.berth is not None:
+            self.berths.add(plan.berth.number, plan.berth.length)
         for tally in (*plan.touched.values(), *plan.marked):
             tally.may_have_notes = True
             self.tallies.put(tally)
             self.index.live[tally.head.id] = tally.live
-        for row in plan.deletes:
-            self.index.remove(row)
-            self.tallies.remove(row)
         for queue in plan.batch.dropped_queues:
             self.index.remove_queue(queue)
         if plan.batch.number >= self._numbers_until:
             self._numbers_until = plan.batch.number + _NUMBERS_AHEAD
         self.tallies.trim()
         # Each commit writes some pages of the trees, each row touched perhaps one of its own.
-        self.log_bytes += PAGE_BYTES * (3 + len(plan.heads) + len(plan.touched) + len(plan.deletes) // 16)
+        trees = 1 if plan.berth is not None else 3 + len(plan.heads)
+        self.log_bytes += PAGE_BYTES * (trees + len(plan.touched) + len(plan.deletes) // 16)
+
+    def know(self, tally: Tally) -> None:
+        """Learn of a piece that was written."""
+        head = tally.head
+        self.index.add(head.id, {run.queue for run in head.runs}, head.slot_count)
+        self.tallies.put(tally)
+        if is_recent(head.id):
+            self.berths.take(head.id)
+
+    def forget(self, row: int) -> None:
+        """Learn that a piece is gone."""
+        self.index.remove(row)
+        self.tallies.remove(row)
+        if is_recent(row):
+            self.berths.leave(row)
 
 
 class transaction:
@@ -265,12 +317,12 @@ class transaction:
                     self._connection.execute("ROLLBACK")
 
 
-def deletions(rows: Sequence[int]) -> Iterator[Statement]:
-    """Say how pieces are deleted. Their notes go with them."""
-    if rows:
-        for table in ("pieces", "spilled"):
-            here = [(row,) for row in rows if table_of(row) == table]
-            yield from many(f"DELETE FROM {table} WHERE id IN (", "?", here, ")")
+def _moor(plan: Plan, row: Row, berth: Berth) -> Statement:
+    """Write a piece to its berth."""
+    row = moved(row, recent_id(batch_of(row.head.id), berth.number))
+    plan.heads.append(row.head)
+    body = row.body.ljust(berth.length - len(row.head_octets), b"\0")
+    return _MOOR, (berth.number, row.head.id, row.head_octets, body)
 
 
 def _document_statements(documents: dict[str, bytes | None]) -> Iterator[Statement]:

@@ -89,7 +89,14 @@ class Lives:
 
     def _open(self) -> Store:
         piece_bytes = self._random.choice((1_000, 20_000, 20_000, 131_072))
-        store = Store(self._directory, TextFormat(), connect=self.fault.connect, piece_bytes=piece_bytes)
+        missed_max = self._random.choice((1, 3, 16))
+        store = Store(
+            self._directory,
+            TextFormat(),
+            connect=self.fault.connect,
+            piece_bytes=piece_bytes,
+            berths_missed_max=missed_max,
+        )
         try:
             found = read_all(store)
             assert found in self._allowed, "what was recovered is not what was there after any batch"

@@ -199,12 +199,12 @@ def test_who_does_nothing_after_a_crash_does_not_hide_it(directory: Path) -> Non
 def test_a_later_format_is_refused(directory: Path) -> None:
     SqliteRig(directory).stop()
     with sqlite3.connect(directory / FILE_NAME) as other:
-        write_state(other, "format", "2")
+        write_state(other, "format", "3")
     other.close()
 
-    with pytest.raises(JournalFailed, match="has format 2, and this version of the broker knows format 1"):
+    with pytest.raises(JournalFailed, match="has format 3, and this version of the broker knows format 2"):
         SqliteRig(directory)
-    with pytest.raises(JournalFailed, match="has format 2"):
+    with pytest.raises(JournalFailed, match="has format 3"):
         SqliteRig(directory, recover=True)
 
 
