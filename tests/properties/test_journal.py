@@ -20,8 +20,8 @@ from amqpy_broker.core.exchanges.bindings import Binding
 from amqpy_broker.core.journal import Batch, queue_of
 from amqpy_broker.core.queues.base import Queue, QueuedMessage
 from amqpy_broker.core.queues.classic import ClassicQueue
-from amqpy_broker.core.queues.last_value import KeyedMessage
 from amqpy_broker.core.queues.priority import PriorityQueue
+from amqpy_broker.core.queues.values import KeyedMessage
 from amqpy_broker.core.queues.window import Window
 from tests.fakes import FakeConsumer, FakeMessage, ManualClock
 from tests.memory_journal import Disk, MemoryJournal
@@ -167,6 +167,18 @@ class JournalMachine(RuleBasedStateMachine):
                 message = FakeMessage(str(self.last_number), persistent=True, priority=self.last_number % 3)
                 self.vhost.queues[name].enqueue(message)
             self.flush_and_sync()
+        self.learn_deliveries()
+
+    @rule(keys=st.lists(st.integers(0, 11), min_size=4, max_size=30), persistent=st.sampled_from([True, True, False]))
+    def publish_values_and_sync(self, keys: list[int], persistent: bool) -> None:
+        """Have values on disk, and replace some of them there."""
+        for at, key in enumerate(keys if "values" in self.vhost.queues else ()):
+            self.last_number += 1
+            headers = {"key": Argument("longstr", str(key))}
+            message = FakeMessage(str(self.last_number), persistent=persistent or key % 3 > 0, headers=headers)
+            self.vhost.queues["values"].enqueue(message)
+            if at % 5 == 4:
+                self.flush_and_sync()
         self.learn_deliveries()
 
     @precondition(lambda self: self.vhost.queues)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from amqpy_broker.core.arguments import arguments
+from amqpy_broker.core.arguments import NO_ARGUMENTS, Arguments, arguments
 from amqpy_broker.core.broker import BrokerCore
 from amqpy_broker.core.profile import profile_named
 from amqpy_broker.core.queues.base import QueuedMessage
 from amqpy_broker.core.queues.classic import ClassicQueue
+from amqpy_broker.core.queues.settings import Overflow
 from tests.fakes import FakeConsumer, FakeMessage, ManualClock
 from tests.memory_journal import MemoryJournal
 from tests.properties.test_journal import TINY
@@ -24,6 +27,13 @@ SETTINGS: list[dict[str, object]] = [
     {"x-delayed-retry-type": "all", "x-delayed-retry-min": 5000},
 ]
 QUORUM_SETTINGS: list[dict[str, object]] = [*SETTINGS, {"x-delivery-limit": 2}]
+# Limits that a policy brings, and takes away.
+LIMITS = [
+    (None, None, Overflow.DROP_HEAD),
+    (9, None, Overflow.DROP_HEAD),
+    (None, 40, Overflow.DROP_HEAD),
+    (14, 60, Overflow.REJECT_PUBLISH),
+]
 # Of messages that follow each other, where they have any: urgent to some versions, and to all that know any.
 PRIORITIES = (0, 0, 7, 4, 0, 0, 1, 5, 0)
 
@@ -65,12 +75,17 @@ class PagingMachine(RuleBasedStateMachine):
             self.last_number += 1
             message = FakeMessage(
                 str(self.last_number),
+                headers=self.headers_of(self.last_number),
                 persistent=persistent != (mixed and index % 3 == 0),
                 expiration_ms=None if ttl_s is None else ttl_s * 1000,
                 priority=PRIORITIES[self.last_number % len(PRIORITIES)] if urgent else 0,
             )
-            for queue in self.queues:
-                queue.enqueue(message)
+            accepted = [queue.enqueue(message) for queue in self.queues]
+            assert accepted[0] == accepted[1]
+
+    def headers_of(self, number: int) -> Arguments:
+        """Say what a message has for headers."""
+        return NO_ARGUMENTS
 
     @rule(rounds=st.integers(1, 4), persistent=st.booleans(), mixed=st.booleans(), urgent=st.booleans())
     def publish_and_sync(self, rounds: int, persistent: bool, mixed: bool, urgent: bool) -> None:
@@ -228,6 +243,55 @@ class QuorumPagingMachine(PagingMachine):
             queued.redelivered = True
 
 
+class LastValuePagingMachine(PagingMachine):
+    """Does it with last values, and through restarts of the one that pages."""
+
+    @initialize(durable=st.booleans(), wanted=st.sampled_from(SETTINGS))
+    def begin_with_keys(self, durable: bool, wanted: dict[str, object]) -> None:
+        self.begin_with(durable=durable, wanted={**wanted, "x-last-value-key": "key"})
+        self.settings_at_first = self.queues[0].settings
+        # The key that is published next, again and again, if there is one.
+        self.hot_key: int | None = None
+
+    def headers_of(self, number: int) -> Arguments:
+        key = number * 7 % 29 if self.hot_key is None else self.hot_key
+        # Every eighth has no key.
+        return arguments({"key": key} if number % 8 else {})
+
+    @rule(key=st.integers(0, 28), count=st.integers(1, 3), persistent=st.booleans())
+    def replace(self, key: int, count: int, persistent: bool) -> None:
+        self.hot_key = key
+        self.publish(count, persistent=persistent, mixed=False, urgent=False, ttl_s=None)
+        self.hot_key = None
+
+    @rule(limits=st.sampled_from(LIMITS))
+    def change_limits(self, limits: tuple[int | None, int | None, Overflow]) -> None:
+        max_length, max_length_bytes, overflow = limits
+        changed = replace(
+            self.settings_at_first, max_length=max_length, max_length_bytes=max_length_bytes, overflow=overflow
+        )
+        for queue in self.queues:
+            queue.change_settings(changed)
+
+    @precondition(lambda self: self.queues[1].durable and "x-delayed-retry-type" not in self.wanted)
+    @rule(crash=st.booleans())
+    def restart(self, crash: bool) -> None:
+        """Start again: what is left leaves in the order in which it was published, and a crash marks all of it."""
+        for queue in self.queues:
+            queue.change_settings(self.settings_at_first)
+        twin = self.restart_paged(crash=crash)
+        contents = twin.contents(())
+        kept = [
+            one._replace(redelivered=one.redelivered or crash, position=int(one.message.body), came_back=False)
+            for one in contents.messages
+            if one.message.persistent
+        ]
+        kept.sort(key=lambda one: one.position)
+        twin.refill(contents._replace(messages=tuple(kept), last_position=self.last_number))
+        twin.go_on()
+        self.cores[1].vhosts["/"].queues["dead"].purge()
+
+
 def shown(queued: QueuedMessage | None) -> tuple[str, bool, object] | None:
     if queued is None:
         return None
@@ -242,3 +306,5 @@ TestPriorityPaging = pytest.mark.timeout(900)(PriorityPagingMachine.TestCase)
 TestPriorityPaging.settings = settings(stateful_step_count=50)
 TestQuorumPaging = pytest.mark.timeout(900)(QuorumPagingMachine.TestCase)
 TestQuorumPaging.settings = settings(stateful_step_count=50)
+TestLastValuePaging = pytest.mark.timeout(900)(LastValuePagingMachine.TestCase)
+TestLastValuePaging.settings = settings(stateful_step_count=50)

@@ -21,11 +21,12 @@ from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import Consumer, QueuedMessage, Reason, Surroundings
 from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.groups import GroupedMessage, GroupedQueue
-from amqpy_broker.core.queues.last_value import KeyedMessage, LastValueQueue
+from amqpy_broker.core.queues.last_value import LastValueQueue
 from amqpy_broker.core.queues.paged import PagedReady
 from amqpy_broker.core.queues.priority import PriorityQueue
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.retry import RetriedMessage
+from amqpy_broker.core.queues.values import KeyedMessage
 
 # How much leaves memory at a time, in steps of the window.
 _STEPS_AT_ONCE: Final = 4
@@ -361,10 +362,9 @@ class JournaledLastValueQueue(Journaled, LastValueQueue):
         assert isinstance(queued, KeyedMessage)
         return queued.stored_place
 
-    def _replace(self, older: KeyedMessage, newer: KeyedMessage) -> None:
+    def _move_stored(self, older: KeyedMessage, newer: KeyedMessage) -> None:
         self._release(older)
         older.batch, older.stored_place = newer.batch, newer.stored_place
-        super()._replace(older, newer)
 
     def revive(self, stored: Stored, batch: int) -> QueuedMessage:
         """Give a value its place again."""
@@ -373,16 +373,26 @@ class JournaledLastValueQueue(Journaled, LastValueQueue):
         queued.stored_place = stored.place
         return queued
 
+    def _take_back_pages(self, pages: list[Page]) -> None:
+        if self._line is None:
+            super()._take_back_pages(pages)
+        else:
+            self._line.take_pages(pages)
+
     def _take_back(self, stored: Stored, batch: int) -> None:
-        queued = self.revive(stored, batch)
-        assert isinstance(queued, KeyedMessage)
-        value = queued.value
-        older = None if value is None else value.ready
-        if older is not None:
-            redelivered = queued.redelivered
-            self._replace(older, queued)
-            older.redelivered = redelivered
-            return
-        if value is not None:
-            value.newest_position = queued.position
-        self._make_ready(queued)
+        self.take_in(stored, batch)
+
+    def take_in(self, stored: Stored, batch: int) -> None:
+        """Have a message again that was recovered."""
+        if self._deduplication is not None:
+            self._deduplication.seen(stored.message)
+        super().take_in(stored, batch)
+
+    def rest(self) -> int:
+        """End before a stop: mark what came back; say up to which place everything had been handed out."""
+        if self._line is None:
+            return super().rest()
+        for queued in self._line.in_memory():
+            if queued.redelivered and self._stored_place(queued) > self._delivered_place:
+                self._mark(queued, self._mark_of(queued) or _CAME_BACK)
+        return self._delivered_place

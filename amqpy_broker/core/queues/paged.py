@@ -210,7 +210,9 @@ class PagedReady(FifoReady):
             How many octets of memory become free, now or with the next sync.
         """
         if not self._pages and not self._tail:
-            self._cut_off_tail(keep_bytes)
+            self._tail.extend(cut_off(self._fresh, keep_bytes))
+            if self._tail:
+                self._last = self._tail
         leaving: list[QueuedMessage] = []
         freed_bytes = 0
         while self._tail and freed_bytes < wanted_bytes and self._may_leave(self._tail[0], spill=spill):
@@ -250,19 +252,6 @@ class PagedReady(FifoReady):
     def leaving_bytes(self) -> int:
         """Memory that becomes free with the next sync."""
         return sum(size_of(queued) for messages in self._leaving.values() for queued in messages)
-
-    def _cut_off_tail(self, keep_bytes: int) -> None:
-        """Divide what is in memory into the head window and the tail."""
-        kept_bytes = 0
-        for index, queued in enumerate(self._fresh):
-            kept_bytes += size_of(queued)
-            # One message stays, unless none is to.
-            if kept_bytes > keep_bytes and (index or not keep_bytes):
-                self._tail.extend(islice(self._fresh, index, None))
-                for _ in range(len(self._tail)):
-                    self._fresh.pop()
-                self._last = self._tail
-                return
 
     def _may_leave(self, queued: QueuedMessage, *, spill: bool) -> bool:
         """Say whether a message is on disk already, or may be spilled."""
@@ -324,7 +313,7 @@ class PagedReady(FifoReady):
 
     def _take_piece(self, pages: deque[Page], read: Callable[[Page], list[QueuedMessage]]) -> list[QueuedMessage]:
         """Take the messages up to some place off the pages."""
-        last = self._end_of_piece(pages[0])
+        last = self._window.end_of_piece(pages[0])
         messages: list[QueuedMessage] = []
         rests: list[Page] = []
         parts_count = 0
@@ -340,15 +329,6 @@ class PagedReady(FifoReady):
         if parts_count > 1:
             messages.sort(key=_place_of)
         return messages
-
-    def _end_of_piece(self, page: Page) -> int:
-        """Say up to which place to read, so that it is about as much as it should be."""
-        wanted = self._window.read_count
-        if page.body_bytes > self._window.read_bytes:
-            wanted = min(wanted, max(1, page.count * self._window.read_bytes // page.body_bytes))
-        if page.count <= wanted:
-            return page.last
-        return page.first + max(1, (page.last - page.first + 1) * wanted // page.count) - 1
 
     def _read(self, page: Page) -> list[QueuedMessage]:
         """Take messages back to memory."""
@@ -395,6 +375,21 @@ class PagedReady(FifoReady):
 
     def _forget_page(self, page: Page) -> None:
         self._journal.settle_page(page)
+
+
+def cut_off(fresh: deque[QueuedMessage], keep_bytes: int) -> deque[QueuedMessage]:
+    """Divide what is in memory: leave the head window, and return the tail."""
+    tail: deque[QueuedMessage] = deque()
+    kept_bytes = 0
+    for index, queued in enumerate(fresh):
+        kept_bytes += size_of(queued)
+        # One message stays, unless none is to.
+        if kept_bytes > keep_bytes and (index or not keep_bytes):
+            tail.extend(islice(fresh, index, None))
+            break
+    for _ in range(len(tail)):
+        fresh.pop()
+    return tail
 
 
 def _rest_of(page: Page, last: int, found: list[QueuedMessage]) -> Page:

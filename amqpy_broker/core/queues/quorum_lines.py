@@ -7,8 +7,7 @@ Rule 2: after a restart a page may lie around messages that came back. Then it i
 Rule 3: what was recovered is looked through only where the journal tells of marks.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 
 from amqpy_broker.core.journal import Page, Stored
 from amqpy_broker.core.message import Message
@@ -34,7 +33,7 @@ class ReturnsFirstLine(PagedReady):
         """
         own_count = own_bytes = 0
         others = []
-        for piece in self._pieces(page):
+        for piece in self._window.pieces(page):
             for stored in self._journal.read(piece):
                 seen(stored.message)
                 if _is_own(stored):
@@ -48,15 +47,6 @@ class ReturnsFirstLine(PagedReady):
             page = MixedPage(page.batch, page.queue, page.first, page.last, own_count, own_bytes, page.special)
         return page, others
 
-    def _pieces(self, page: Page) -> Iterator[Page]:
-        """Cut a page, so that not all of it is in memory at once."""
-        first = page.first
-        while first <= page.last:
-            piece = replace(page, first=first)
-            last = self._end_of_piece(piece)
-            yield replace(piece, last=last)
-            first = last + 1
-
     def _stored(self, page: Page) -> list[Stored]:
         stored = super()._stored(page)
         return [one for one in stored if _is_own(one)] if isinstance(page, MixedPage) else stored
@@ -69,7 +59,7 @@ class ReturnsFirstLine(PagedReady):
         if not isinstance(page, MixedPage):
             super()._forget_page(page)
             return
-        for piece in self._pieces(page):
+        for piece in self._window.pieces(page):
             for stored in self._stored(piece):
                 self._journal.settle(page.batch, page.queue, stored.place)
 

@@ -101,12 +101,16 @@ class RestorableQueue(MortalQueue):
 
     def spill(self, queued: QueuedMessage) -> int:
         """Write a message only to make room in memory; return its batch."""
-        journal, name = self._around.journal, self._name_of(queued.message)
+        journal, name, place = self._around.journal, self._name_of(queued.message), self._place_to_spill(queued)
         assert journal is not None
-        batch = journal.spill(name, queued.position, queued.message)
+        batch = journal.spill(name, place, queued.message)
         if queued.expires_at_s != _NEVER:
-            journal.expires(name, queued.position, self._around.timers.unix_ms(queued.expires_at_s))
+            journal.expires(name, place, self._around.timers.unix_ms(queued.expires_at_s))
         return batch
+
+    def _place_to_spill(self, queued: QueuedMessage) -> int:
+        """Say which place a message gets in the journal when it is spilled: places ascend."""
+        return queued.position
 
     def left_memory(self, memory_bytes: int) -> None:
         """Learn that messages hold less memory than they did."""

@@ -1,7 +1,9 @@
 """How much of a queue is in memory, if the rest may be on disk."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from amqpy_broker.core.journal import Page
 from amqpy_broker.core.limits import (
     PAGE_READ_BYTES,
     PAGE_READ_MESSAGES,
@@ -29,3 +31,21 @@ class Window:
     # About how many messages, and how many octets of bodies, are read at once.
     read_count: int = PAGE_READ_MESSAGES
     read_bytes: int = PAGE_READ_BYTES
+
+    def end_of_piece(self, page: Page) -> int:
+        """Say up to which place to read, so that it is about as much as it should be."""
+        wanted = self.read_count
+        if page.body_bytes > self.read_bytes:
+            wanted = min(wanted, max(1, page.count * self.read_bytes // page.body_bytes))
+        if page.count <= wanted:
+            return page.last
+        return page.first + max(1, (page.last - page.first + 1) * wanted // page.count) - 1
+
+    def pieces(self, page: Page) -> Iterator[Page]:
+        """Cut a page, so that not all of it is in memory at once."""
+        first = page.first
+        while first <= page.last:
+            piece = replace(page, first=first)
+            last = self.end_of_piece(piece)
+            yield replace(piece, last=last)
+            first = last + 1

@@ -21,8 +21,9 @@ from amqpy_broker.core.names import DEFAULT_EXCHANGE
 from amqpy_broker.core.queues.base import Consumer, Queue, QueuedMessage, Reason
 from amqpy_broker.core.queues.browse import browses
 from amqpy_broker.core.queues.classic import ClassicQueue
-from amqpy_broker.core.queues.last_value import KeyedMessage, LastValueQueue
+from amqpy_broker.core.queues.last_value import LastValueQueue
 from amqpy_broker.core.queues.settings import Overflow
+from amqpy_broker.core.queues.values import KeyedMessage
 from amqpy_broker.core.vhost import VirtualHost
 from amqpy_broker.testing.history.history import History
 from amqpy_broker.testing.history.records import (
