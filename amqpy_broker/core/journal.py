@@ -233,7 +233,9 @@ class JournalWriter:
         part = parts.get(queue)
         if part is None:
             part = parts[queue] = {}
-            self._wake()
+            # Whoever publishes will most likely wait for it: the sooner that is known, the sooner the sync begins.
+            self._awake = True
+            self.wake()
         part[place] = message
         self.stored_count += 1
         return self.number
