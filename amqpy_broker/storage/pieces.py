@@ -95,13 +95,21 @@ class Row(NamedTuple):
     """A piece as it is written."""
 
     head: Head
-    head_octets: bytes
     body: bytes
+
+    @property
+    def head_octets(self) -> bytes:
+        """The head, written anew each time: its checksum is over the id, which may still change."""
+        return _write_head(self.head)
 
     @property
     def size(self) -> int:
         """Octets of it all."""
-        return len(self.head_octets) + len(self.body)
+        return _HEAD.size + len(self.head.runs) * _RUN.size + len(self.body)
+
+    def moved(self, to: int) -> Row:
+        """Give a piece another id."""
+        return Row(self.head._replace(id=to), self.body)
 
 
 def piece_id(batch: int, index: int, *, spilled: bool = False) -> int:
@@ -302,13 +310,7 @@ def write_row(
         )
     )
     head = Head(row, count, ordered, len(expiries), len(body), crc32(body))
-    return Row(head, _write_head(head), body)
-
-
-def moved(row: Row, to: int) -> Row:
-    """Write a piece under another id."""
-    head = row.head._replace(id=to)
-    return Row(head, _write_head(head), row.body)
+    return Row(head, body)
 
 
 def _write_head(head: Head) -> bytes:

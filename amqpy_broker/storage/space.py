@@ -11,7 +11,7 @@ from typing import Final
 from amqpy_broker.core.journal import JournalFailed
 from amqpy_broker.storage.errors import Damaged
 from amqpy_broker.storage.log import PAGE_BYTES
-from amqpy_broker.storage.pieces import Row, Run, batch_of, is_recent, moved, piece_id, table_of, write_row
+from amqpy_broker.storage.pieces import Row, Run, batch_of, is_recent, piece_id, table_of, write_row
 from amqpy_broker.storage.reader import Piece, live_places, piece_sql, read_piece
 from amqpy_broker.storage.tallies import Tally
 from amqpy_broker.storage.writer import BatchWriter, transaction
@@ -136,7 +136,7 @@ class Space:
         with transaction(self._connection):
             for row in rows:
                 thin, tally = thin_out(self._read(row))
-                thin = moved(thin, piece_id(batch_of(row), 0))
+                thin = thin.moved(piece_id(batch_of(row), 0))
                 tally = Tally(thin.head, marks=tally.marks)
                 values = (thin.head.id, thin.head_octets, thin.body)
                 self._connection.execute("INSERT INTO pieces VALUES (?,?,?)", values)

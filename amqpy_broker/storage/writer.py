@@ -33,7 +33,6 @@ from amqpy_broker.storage.pieces import (
     is_first,
     is_recent,
     is_spilled,
-    moved,
     read_head,
     recent_id,
     table_of,
@@ -319,10 +318,10 @@ class transaction:
 
 def _moor(plan: Plan, row: Row, berth: Berth) -> Statement:
     """Write a piece to its berth."""
-    row = moved(row, recent_id(batch_of(row.head.id), berth.number))
+    row = row.moved(recent_id(batch_of(row.head.id), berth.number))
     plan.heads.append(row.head)
-    body = row.body.ljust(berth.length - len(row.head_octets), b"\0")
-    return _MOOR, (berth.number, row.head.id, row.head_octets, body)
+    head = row.head_octets
+    return _MOOR, (berth.number, row.head.id, head, row.body.ljust(berth.length - len(head), b"\0"))
 
 
 def _document_statements(documents: dict[str, bytes | None]) -> Iterator[Statement]:
