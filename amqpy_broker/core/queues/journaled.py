@@ -389,10 +389,5 @@ class JournaledLastValueQueue(Journaled, LastValueQueue):
         super().take_in(stored, batch)
 
     def rest(self) -> int:
-        """End before a stop: mark what came back; say up to which place everything had been handed out."""
-        if self._line is None:
-            return super().rest()
-        for queued in self._line.in_memory():
-            if queued.redelivered and self._stored_place(queued) > self._delivered_place:
-                self._mark(queued, self._mark_of(queued) or _CAME_BACK)
+        """End before a stop: say up to which place everything had been handed out. What came back is marked already."""
         return self._delivered_place

@@ -141,12 +141,7 @@ class LastValueQueue(ClassicQueue):
     def _value_of(self, message: Message) -> Value | None:
         assert self.settings.last_value_key is not None
         key = header_key(message, self.settings.last_value_key)
-        if key is None:
-            return None
-        value = self._values.get(key)
-        if value is None:
-            value = self._values[key] = Value(key)
-        return value
+        return None if key is None else self._values.setdefault(key, Value(key))
 
     # --- what is replaced -------------------------------------------------------------------------------------------
 
@@ -163,7 +158,7 @@ class LastValueQueue(ClassicQueue):
         value = queued.value
         if value is None:
             super()._admit(queued)
-        elif self._replaces(value, queued):
+        elif (value.ready is not None or self._line is not None) and self._replaces(value, queued):
             if self._is_over_limit():
                 self._drop_over_limit()
             if self._expiry is not None:

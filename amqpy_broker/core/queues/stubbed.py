@@ -354,7 +354,6 @@ class StubbedReady(FifoReady):
             del self._positions[value.key]
             self._keys_bytes -= KEY_BYTES + len(value.key)
             value.ready = queued
-            value.newest_position = max(value.newest_position, queued.position)
 
     def _read(self, piece: Sequence[Stub]) -> dict[tuple[int, int], Stored]:
         """Read what stubs stand for, by batch and place; there may be more."""
