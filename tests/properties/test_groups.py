@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from amqpy_broker.core.arguments import arguments
 from amqpy_broker.core.queues.base import QueuedMessage
-from amqpy_broker.core.queues.groups import GroupedMessage, GroupedQueue
+from amqpy_broker.core.queues.groups import GroupedQueue
+from amqpy_broker.core.queues.lanes import GroupedMessage
 from amqpy_broker.core.queues.properties import QueueProperties
 from amqpy_broker.core.queues.settings import QueueSettings
 from tests.fakes import FakeConsumer, FakeMessage, FakeSurroundings

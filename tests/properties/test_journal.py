@@ -42,7 +42,14 @@ KINDS: Mapping[str, Mapping[str, object]] = {
 KEYS = ["a", "b"]
 # So small that paging happens all the time.
 TINY = Window(
-    queue_bytes=900, step_bytes=1, consumed_bytes=900, head_bytes=450, head_min_bytes=1, read_count=3, read_bytes=1000
+    queue_bytes=900,
+    step_bytes=1,
+    consumed_bytes=900,
+    head_bytes=450,
+    head_min_bytes=1,
+    read_count=3,
+    read_bytes=1000,
+    ahead_bytes=900,
 )
 EXCHANGES = ["x", "y", "amq.topic"]
 
@@ -158,13 +165,16 @@ class JournalMachine(RuleBasedStateMachine):
                     self.vhost.queues[name].enqueue(message)
         self.learn_deliveries()
 
-    @rule(name=st.sampled_from(["plain", "priority"]), rounds=st.integers(1, 4))
+    @rule(name=st.sampled_from(["plain", "priority", "groups"]), rounds=st.integers(1, 4))
     def publish_and_sync(self, name: str, rounds: int) -> None:
         """Grow in such a way that there is something to page out."""
         for _ in range(rounds if name in self.vhost.queues else 0):
             for _ in range(4):
                 self.last_number += 1
-                message = FakeMessage(str(self.last_number), persistent=True, priority=self.last_number % 3)
+                group = {"x-message-group": Argument("longstr", KEYS[self.last_number % 2])}
+                message = FakeMessage(
+                    str(self.last_number), persistent=True, headers=group, priority=self.last_number % 3
+                )
                 self.vhost.queues[name].enqueue(message)
             self.flush_and_sync()
         self.learn_deliveries()

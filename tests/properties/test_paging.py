@@ -26,6 +26,9 @@ SETTINGS: list[dict[str, object]] = [
     {"x-message-ttl": 20_000},
     {"x-delayed-retry-type": "all", "x-delayed-retry-min": 5000},
 ]
+GROUPS_SETTINGS = SETTINGS[:4]
+# Of messages that follow each other, where they have any.
+GROUPS = ("a", "b", "a", None, "a", "c", "b")
 QUORUM_SETTINGS: list[dict[str, object]] = [*SETTINGS, {"x-delivery-limit": 2}]
 # Limits that a policy brings, and takes away.
 LIMITS = [
@@ -41,6 +44,9 @@ PRIORITIES = (0, 0, 7, 4, 0, 0, 1, 5, 0)
 class PagingMachine(RuleBasedStateMachine):
     """Does the same to both, and compares what comes of it."""
 
+    window = TINY
+    # Whether messages have expirations of their own.
+    may_expire_alone = True
     journal: MemoryJournal
     cores: tuple[BrokerCore, BrokerCore]
 
@@ -48,7 +54,7 @@ class PagingMachine(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.journal = MemoryJournal()
         self.cores = (
-            BrokerCore(clock=self.clock, journal=self.journal, window=TINY, profile=profile_named(profile)),
+            BrokerCore(clock=self.clock, journal=self.journal, window=self.window, profile=profile_named(profile)),
             BrokerCore(clock=self.clock, profile=profile_named(profile)),
         )
         for core in self.cores:
@@ -77,7 +83,7 @@ class PagingMachine(RuleBasedStateMachine):
                 str(self.last_number),
                 headers=self.headers_of(self.last_number),
                 persistent=persistent != (mixed and index % 3 == 0),
-                expiration_ms=None if ttl_s is None else ttl_s * 1000,
+                expiration_ms=ttl_s * 1000 if ttl_s is not None and self.may_expire_alone else None,
                 priority=PRIORITIES[self.last_number % len(PRIORITIES)] if urgent else 0,
             )
             accepted = [queue.enqueue(message) for queue in self.queues]
@@ -160,7 +166,9 @@ class PagingMachine(RuleBasedStateMachine):
         if not crash:
             self.cores[0].close()
         self.journal = MemoryJournal(self.journal.disk)
-        again = BrokerCore(clock=self.clock, journal=self.journal, window=TINY, profile=profile_named(self.profile))
+        again = BrokerCore(
+            clock=self.clock, journal=self.journal, window=self.window, profile=profile_named(self.profile)
+        )
         again.vhosts["/"].create_queue("dead", durable=False)
         self.cores = again, self.cores[1]
         self.queues[0] = again.vhosts["/"].queues["q"]
@@ -168,6 +176,18 @@ class PagingMachine(RuleBasedStateMachine):
         twin = self.queues[1]
         assert isinstance(twin, ClassicQueue)
         return twin
+
+    def restart_both(self, *, crash: bool) -> None:
+        """Start again; what is transient is gone, and a crash marks everything that is left."""
+        twin = self.restart_paged(crash=crash)
+        contents = twin.contents(())
+        kept = [
+            one._replace(redelivered=one.redelivered or crash) for one in contents.messages if one.message.persistent
+        ]
+        twin.refill(contents._replace(messages=tuple(kept)))
+        # Something that has expired may be the first now. In the other one that happened when nothing was there yet.
+        twin.go_on()
+        self.cores[1].vhosts["/"].queues["dead"].purge()
 
     @invariant()
     def both_look_the_same(self) -> None:
@@ -213,16 +233,73 @@ class PriorityPagingMachine(PagingMachine):
     @precondition(lambda self: self.queues[1].durable and "x-delayed-retry-type" not in self.wanted)
     @rule(crash=st.booleans())
     def restart(self, crash: bool) -> None:
-        """Start again; what is transient is gone, and a crash marks everything that is left."""
-        twin = self.restart_paged(crash=crash)
-        contents = twin.contents(())
-        kept = [
-            one._replace(redelivered=one.redelivered or crash) for one in contents.messages if one.message.persistent
-        ]
-        twin.refill(contents._replace(messages=tuple(kept)))
-        # Something that has expired may be the first now. In the other one that happened when nothing was there yet.
-        twin.go_on()
-        self.cores[1].vhosts["/"].queues["dead"].purge()
+        self.restart_both(crash=crash)
+
+
+class GroupsPagingMachine(PagingMachine):
+    """Does it with groups, consumers that own them, and restarts, and never looks at more than it may."""
+
+    window = replace(TINY, ahead_bytes=1_000_000)
+    # In line a message may be behind others that are not in its lane.
+    may_expire_alone = False
+
+    @initialize(durable=st.booleans(), wanted=st.sampled_from(GROUPS_SETTINGS))
+    def begin_with_groups(self, durable: bool, wanted: dict[str, object]) -> None:
+        self.begin_with(durable=durable, wanted={**wanted, "x-message-groups": True})
+        self.workers: list[tuple[FakeConsumer, FakeConsumer]] = []
+
+    def headers_of(self, number: int) -> Arguments:
+        group = GROUPS[number % len(GROUPS)]
+        return arguments({} if group is None else {"x-message-group": group})
+
+    @precondition(lambda self: len(self.workers) < 3)
+    @rule(prefetch_count=st.integers(1, 3), no_ack=st.booleans())
+    def start(self, prefetch_count: int, no_ack: bool) -> None:
+        ours, theirs = (
+            FakeConsumer(queue, prefetch_count=prefetch_count, no_ack=no_ack).start() for queue in self.queues
+        )
+        self.workers.append((ours, theirs))
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data(), fate=st.sampled_from(["settle", "settle", "discard", "requeue", "stop"]))
+    def work(self, data: st.DataObject, fate: str) -> None:
+        workers = data.draw(st.sampled_from(self.workers))
+        held_count = len(workers[0].unacked)
+        if fate == "stop":
+            self.stop(workers)
+        elif held_count:
+            at = data.draw(st.integers(0, held_count - 1))
+            for worker in workers:
+                getattr(worker, fate)(worker.unacked[at])
+
+    def stop(self, workers: tuple[FakeConsumer, FakeConsumer]) -> None:
+        self.workers.remove(workers)
+        ours, theirs = workers
+        for worker in workers:
+            worker.stop()
+        self.unacked += zip(ours.unacked, theirs.unacked, strict=True)
+
+    @precondition(lambda self: self.queues[1].durable)
+    @rule(crash=st.booleans())
+    def restart(self, crash: bool) -> None:
+        while self.workers:
+            self.stop(self.workers[0])
+        self.restart_both(crash=crash)
+
+    @invariant()
+    def workers_got_the_same(self) -> None:
+        for ours, theirs in self.workers:
+            assert ours.got == theirs.got
+
+    def teardown(self) -> None:
+        if not hasattr(self, "workers"):
+            return
+        while self.workers:
+            self.stop(self.workers[0])
+        for queue, returned in zip(self.queues, zip(*self.unacked, strict=True), strict=True) if self.unacked else ():
+            queue.requeue(returned)
+        self.unacked = []
+        super().teardown()
 
 
 class QuorumPagingMachine(PagingMachine):
@@ -304,6 +381,8 @@ TestPaging = pytest.mark.timeout(900)(ClassicPagingMachine.TestCase)
 TestPaging.settings = settings(stateful_step_count=50)
 TestPriorityPaging = pytest.mark.timeout(900)(PriorityPagingMachine.TestCase)
 TestPriorityPaging.settings = settings(stateful_step_count=50)
+TestGroupsPaging = pytest.mark.timeout(900)(GroupsPagingMachine.TestCase)
+TestGroupsPaging.settings = settings(stateful_step_count=50)
 TestQuorumPaging = pytest.mark.timeout(900)(QuorumPagingMachine.TestCase)
 TestQuorumPaging.settings = settings(stateful_step_count=50)
 TestLastValuePaging = pytest.mark.timeout(900)(LastValuePagingMachine.TestCase)

@@ -7,131 +7,25 @@ Rule 3: when its owner has gone, a group waits until what that had unacknowledge
 Rule 4: messages without a group go to anybody.
 """
 
-from collections.abc import Iterable, Iterator
-from heapq import heapify, heappop, heappush
+from collections.abc import Iterable
 from typing import Final
 from weakref import WeakValueDictionary
 
 from amqpy_broker.core.errors import PreconditionFailed
+from amqpy_broker.core.journal import JournalWriter
 from amqpy_broker.core.limits import MESSAGE_GROUPS_MAX, MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
-from amqpy_broker.core.queues.base import Consumer, ExpiringMessage, Queue, QueuedMessage, Surroundings
+from amqpy_broker.core.queues.base import Consumer, QueuedMessage, Reason, Surroundings
 from amqpy_broker.core.queues.classic import ClassicQueue
 from amqpy_broker.core.queues.keys import header_key
+from amqpy_broker.core.queues.lanes import Group, GroupedMessage, GroupedReady
+from amqpy_broker.core.queues.paged import Pager
+from amqpy_broker.core.queues.paged_lanes import PagedLanes
 from amqpy_broker.core.queues.properties import QueueProperties
-from amqpy_broker.core.queues.ready import Ready
 
 # JMS clients write the second.
 GROUP_HEADERS: Final = ("x-message-group", "JMSXGroupID")
 _NEVER: Final = float("inf")
-
-
-class Group:
-    """Who works on the messages of a group."""
-
-    __slots__ = ("__weakref__", "owner", "unacked_count")
-
-    def __init__(self) -> None:
-        self.owner: Consumer | None = None
-        self.unacked_count = 0
-
-
-class GroupedMessage(ExpiringMessage):
-    """A queued message that knows its group, if it has one."""
-
-    __slots__ = ("group",)
-
-    def __init__(self, message: Message, queue: Queue, position: int, expires_at_s: float, group: Group | None) -> None:
-        super().__init__(message, queue, position, expires_at_s)
-        self.group = group
-
-
-class GroupedReady(Ready):
-    """Lanes, each a heap by position: one for anybody, one for each owner, one for each group that has to wait.
-
-    A message in the lane for anybody may have got an owner since: it is moved when it is the first there.
-    """
-
-    __slots__ = ("_anybody", "_owners", "_waiting")
-
-    def __init__(self) -> None:
-        self._anybody: list[GroupedMessage] = []
-        self._owners: dict[Consumer, list[GroupedMessage]] = {}
-        self._waiting: dict[Group, list[GroupedMessage]] = {}
-
-    def append(self, queued: QueuedMessage) -> None:
-        """Add a message that was never handed out."""
-        assert isinstance(queued, GroupedMessage)
-        heappush(self._lane(queued), queued)
-
-    def put_back(self, queued: QueuedMessage) -> None:
-        """Return a message to its place."""
-        self.append(queued)
-
-    def pop_for(self, consumer: Consumer | None) -> GroupedMessage | None:
-        """Take the first message that a consumer may have, or whoever asks without being one."""
-        anybody = self._anybody
-        while anybody and (lane := self._lane(anybody[0])) is not anybody:
-            heappush(lane, heappop(anybody))
-        own = None if consumer is None else self._owners.get(consumer)
-        lane = own if own and (not anybody or own[0] < anybody[0]) else anybody
-        return heappop(lane) if lane else None
-
-    def pop(self) -> QueuedMessage | None:
-        """Take the oldest message, whoever it is for."""
-        lane = min((lane for lane in self._lanes() if lane), key=lambda lane: lane[0], default=None)
-        return None if lane is None else heappop(lane)
-
-    def pop_expired(self, now_s: float) -> QueuedMessage | None:
-        """Take a message that has expired and is the first of its lane."""
-        for lane in self._lanes():
-            if lane and lane[0].expires_at_s <= now_s:
-                return heappop(lane)
-        return None
-
-    @property
-    def next_expiry_s(self) -> float:
-        """When the first of the first messages expires."""
-        return min((lane[0].expires_at_s for lane in self._lanes() if lane), default=_NEVER)
-
-    def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
-        """Show what is younger than a message."""
-        position = 0 if last is None else last.position
-        yield from sorted(queued for lane in self._lanes() for queued in lane if queued.position > position)
-
-    def drain(self) -> Iterator[QueuedMessage]:
-        """Take everything."""
-        drained = sorted(queued for lane in self._lanes() for queued in lane)
-        self._anybody, self._owners, self._waiting = [], {}, {}
-        yield from drained
-
-    def owner_left(self, consumer: Consumer) -> None:
-        """Let others have what was for a consumer that has gone."""
-        self._release(self._owners.pop(consumer, []))
-
-    def unlock(self, group: Group) -> None:
-        """Let anybody have the messages of a group that had to wait."""
-        self._release(self._waiting.pop(group, []))
-
-    def __len__(self) -> int:
-        return sum(map(len, self._lanes()))
-
-    def _release(self, lane: list[GroupedMessage]) -> None:
-        self._anybody += lane
-        heapify(self._anybody)
-
-    def _lanes(self) -> Iterator[list[GroupedMessage]]:
-        yield self._anybody
-        yield from self._owners.values()
-        yield from self._waiting.values()
-
-    def _lane(self, queued: GroupedMessage) -> list[GroupedMessage]:
-        group = queued.group
-        if group is None:
-            return self._anybody
-        if group.owner is not None:
-            return self._owners.setdefault(group.owner, [])
-        return self._waiting.setdefault(group, []) if group.unacked_count else self._anybody
 
 
 class GroupedQueue(ClassicQueue):
@@ -188,6 +82,24 @@ class GroupedQueue(ClassicQueue):
         self._grouped.owner_left(consumer)
         self._dispatch()
 
+    def _drop_expired(self) -> None:
+        super()._drop_expired()
+        self._look_further()
+
+    def _drop_over_limit(self, *, returned: bool = False) -> None:
+        super()._drop_over_limit(returned=returned)
+        self._look_further()
+
+    def _look_further(self) -> None:
+        """Hand out what stood behind too many messages that others have to take, if some of these have died."""
+        if self._grouped.has_room_again:
+            self._dispatch()
+
+    def _new_pager(self, journal: JournalWriter) -> Pager | None:
+        line = self._new_line(journal, self._new_journal_id())
+        self._ready = self._grouped = paged = PagedLanes(line, self._grouped, self._around.window.ahead_bytes)
+        return paged
+
     def _empty(self) -> None:
         super()._empty()
         self._groups = WeakValueDictionary()
@@ -225,7 +137,9 @@ class GroupedQueue(ClassicQueue):
         return group
 
     def _admit(self, queued: QueuedMessage) -> None:
-        self._put_back(queued)
+        self._ready.append(queued)
+        if self.settings.max_length_bytes is not None:
+            self._ready_body_bytes += queued.message.body_size
         self._dispatch()
         if self._is_over_limit():
             self._drop_over_limit()
@@ -240,16 +154,35 @@ class GroupedQueue(ClassicQueue):
         return queued
 
     def _pop_for(self, consumer: Consumer | None) -> GroupedMessage | None:
-        if self._expiry is not None:
-            self._drop_expired()
-        queued = self._grouped.pop_for(consumer)
+        queued = self._grouped.pop_for(consumer) if self._expiry is None else self._pop_living_for(consumer)
         if queued is not None and self.settings.max_length_bytes is not None:
             self._ready_body_bytes -= queued.message.body_size
         return queued
 
+    def _pop_living_for(self, consumer: Consumer | None) -> GroupedMessage | None:
+        """Take what a consumer may have and has not expired; what it is behind of may have."""
+        super()._drop_expired()
+        now_s = self._around.timers.now_s
+        while (queued := self._grouped.pop_for(consumer)) is not None and queued.expires_at_s <= now_s:
+            self._forget_ready(queued)
+            self._bury(queued, Reason.EXPIRED)
+        return queued
+
     def _dispatch(self) -> None:
+        if self._expiry is None:
+            while self._dispatch_one():
+                pass
+            return
+        # Nobody is told of deaths while a message is on its way to a consumer: a dead letter may come back at once.
+        collects_deaths = self._deaths is None
+        if collects_deaths:
+            self._deaths = []
         while self._dispatch_one():
             pass
+        # What is the first of its lane now may expire before what was.
+        self._arm_expiry()
+        if collects_deaths:
+            self._tell_deaths()
 
     def _dispatch_one(self) -> bool:
         """Hand out one message to the first consumer in turn that there is one for."""

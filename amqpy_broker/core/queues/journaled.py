@@ -20,7 +20,8 @@ from amqpy_broker.core.limits import MESSAGE_OVERHEAD_BYTES
 from amqpy_broker.core.message import Message
 from amqpy_broker.core.queues.base import Consumer, QueuedMessage, Reason, Surroundings
 from amqpy_broker.core.queues.classic import ClassicQueue
-from amqpy_broker.core.queues.groups import GroupedMessage, GroupedQueue
+from amqpy_broker.core.queues.groups import GroupedQueue
+from amqpy_broker.core.queues.lanes import GroupedMessage
 from amqpy_broker.core.queues.last_value import LastValueQueue
 from amqpy_broker.core.queues.paged import PagedReady
 from amqpy_broker.core.queues.priority import PriorityQueue
@@ -346,6 +347,16 @@ class JournaledGroupedQueue(Journaled, GroupedQueue):
         if consumer.no_ack:
             self._release(queued)
         super()._hand_out_to(consumer, queued)
+
+    def rest(self) -> int:
+        """End before a stop: mark what came back, it is in memory; say up to where all had been handed out before.
+
+        Groups overtake each other: up to which place they were handed out this time is nothing that can be said.
+        """
+        for queued in self._grouped.looked_at:
+            if queued.redelivered and queued.position > self._delivered_place:
+                self._mark(queued, _CAME_BACK)
+        return self._delivered_place
 
 
 class JournaledLastValueQueue(Journaled, LastValueQueue):

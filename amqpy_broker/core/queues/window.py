@@ -7,6 +7,7 @@ from amqpy_broker.core.journal import Page
 from amqpy_broker.core.limits import (
     PAGE_READ_BYTES,
     PAGE_READ_MESSAGES,
+    QUEUE_AHEAD_BYTES,
     QUEUE_CONSUMED_BYTES,
     QUEUE_HEAD_BYTES,
     QUEUE_HEAD_MIN_BYTES,
@@ -31,6 +32,8 @@ class Window:
     # About how many messages, and how many octets of bodies, are read at once.
     read_count: int = PAGE_READ_MESSAGES
     read_bytes: int = PAGE_READ_BYTES
+    # What a queue with groups looks at in search of a message for a consumer that is free.
+    ahead_bytes: int = QUEUE_AHEAD_BYTES
 
     def end_of_piece(self, page: Page) -> int:
         """Say up to which place to read, so that it is about as much as it should be."""

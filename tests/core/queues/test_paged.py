@@ -262,7 +262,8 @@ def test_the_broker_pages_out_the_largest_queues_first(broker: Durable) -> None:
 
 
 def test_queues_that_have_another_order_stay_in_memory(broker: Durable) -> None:
-    queue = broker.vhost.create_queue("groups", durable=False, arguments=arguments({"x-message-groups": True}))
+    wanted = arguments({"x-last-value-key": "k", "x-max-priority": 3})
+    queue = broker.vhost.create_queue("values", durable=False, arguments=wanted)
     for number in range(20):
         queue.enqueue(FakeMessage(text(number)))
 
