@@ -1,9 +1,13 @@
 """Deliveries: tags, acknowledgements, prefetch counts, and whose turn it is."""
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis.strategies import integers, permutations, sets
 from pamqp.commands import Basic, Channel, Queue
 
-from tests.wire import Client, Said, new_broker, refusal
+from tests.wire import Client, Said, method, new_broker, refusal
 
 
 def with_queue(channels: int = 1, **options: object) -> Client:
@@ -125,6 +129,65 @@ def test_an_acknowledgement_settles_one_delivery() -> None:
     client.send(Basic.Ack, delivery_tag=2)
 
     assert unacked(client) == 2
+
+
+def acks(*tags: int, channel: int = 1) -> bytes:
+    return b"".join(method(channel, Basic.Ack, delivery_tag=tag) for tag in tags)
+
+
+def test_acknowledgements_that_come_together_make_room_together() -> None:
+    client = with_queue()
+    client.call(Basic.Qos, prefetch_count=3)
+    consume(client)
+    publish_numbers(client, range(8))
+    assert bodies(client.heard()) == ["0", "1", "2"]
+
+    client.feed(acks(2, 1, 3))
+    assert bodies(client.heard()) == ["3", "4", "5"]
+    assert (ready(client), unacked(client)) == (2, 3)
+
+
+def test_acknowledgements_that_come_together_may_be_of_several_channels() -> None:
+    client = with_queue(channels=2)
+    for channel in (1, 2):
+        client.call(Basic.Qos, channel=channel, prefetch_count=1)
+        consume(client, f"c{channel}", channel=channel)
+    publish_numbers(client, range(6))
+    client.heard()
+
+    client.feed(acks(1, channel=2) + acks(1, channel=1))
+    assert sorted(bodies(client.heard())) == ["2", "3"]
+    assert (ready(client), unacked(client)) == (2, 2)
+
+
+def test_acknowledgements_up_to_an_unknown_one_hold() -> None:
+    client = with_queue()
+    consume(client)
+    publish_numbers(client, range(4))
+    client.heard()
+
+    client.feed(acks(1, 2, 9, 3))
+    (said,) = client.heard()
+    assert refusal(said) == ("channel", 406, "PRECONDITION_FAILED - unknown delivery tag 9", 60, 80)
+    assert (ready(client), unacked(client)) == (2, 0)
+
+
+@pytest.mark.parametrize("prefetch_is_global", [False, True])
+@given(cuts=sets(integers(1, 8 * 21 - 1), max_size=4), tags=permutations(range(1, 9)))
+def test_where_acknowledgements_are_cut_makes_no_difference(
+    prefetch_is_global: bool, cuts: set[int], tags: list[int]
+) -> None:
+    client = with_queue()
+    client.call(Basic.Qos, prefetch_count=8, global_=prefetch_is_global)
+    consume(client)
+    publish_numbers(client, range(20))
+    client.heard()
+    octets = acks(*tags)
+
+    for begin, end in pairwise([0, *sorted(cuts), len(octets)]):
+        client.feed(octets[begin:end])
+    assert bodies(client.heard()) == [str(number) for number in range(8, 16)]
+    assert (ready(client), unacked(client)) == (4, 8)
 
 
 def test_a_multiple_acknowledgement_settles_all_up_to_its_tag() -> None:
