@@ -48,8 +48,8 @@ QUEUE_HEAD_BYTES: Final = 2_097_152
 # What is left of the head when memory is short.
 QUEUE_HEAD_MIN_BYTES: Final = 262_144
 # What a queue with message groups looks at and keeps in memory, where it finds nothing for a consumer that is free:
-# some 15,000 small messages. All of it may be read within one step of the broker, once: 0.1 s, measured; so it is not
-# the 120,000 messages that Amazon's SQS looks at.
+# some 15,000 small messages. All of it may be read within one step of the broker, once: up to 0.14 s, measured. So it
+# is not the 120,000 messages that Amazon's SQS looks at.
 QUEUE_AHEAD_BYTES: Final = 8 * 1_048_576
 # Memory of messages that one queue takes and the journal has not synced, before its publishers wait: some 15,000 small
 # ones. Half of it is written while the other half comes in; with less, large messages wait for the disk more often than
