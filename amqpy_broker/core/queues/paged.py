@@ -9,6 +9,7 @@ Rule 3: a batch makes one page. Pages of several batches may overlap; they are r
 Rule 4: what was spilled and comes back to memory is settled in the journal: it need not outlive the broker.
 """
 
+from abc import abstractmethod
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -92,51 +93,21 @@ class Draft:
         return kind(batch, name, self.first, self.last, self.count, self.body_bytes, self.special)
 
 
-class PagedReady(FifoReady):
-    """What is ready in a queue, as much of it as there is room for."""
+class HeadAndTail(FifoReady):
+    """A line of which the first and the last are in memory; what is between them is elsewhere."""
 
-    __slots__ = (
-        "_home",
-        "_journal",
-        "_last",
-        "_leaving",
-        "_mixed",
-        "_name",
-        "_paged_count",
-        "_pages",
-        "_tail",
-        "_window",
-    )
+    __slots__ = ("_last", "_tail")
 
-    def __init__(self, journal: JournalWriter, name: int, home: Home, window: Window, *, mixed: bool) -> None:
-        """Page out to a journal, where the queue is known by `name`; if `mixed`, only what is persistent is stored."""
+    def __init__(self) -> None:
         super().__init__()
-        self._journal = journal
-        self._name = name
-        self._home = home
-        self._window = window
-        self._mixed = mixed
-        # What is on disk only, and what came after it.
-        self._pages: deque[Page] = deque()
-        self._paged_count = 0
         self._tail: deque[QueuedMessage] = deque()
         # Where a new message goes: the tail, or the head as long as nothing is between them.
         self._last = self._fresh
-        # What was spilled and is not synced yet, by batch: it is counted with the pages, but still in memory.
-        self._leaving: dict[int, deque[QueuedMessage]] = {}
 
     def take_over(self, ready: FifoReady) -> None:
         """Take over what is ready in memory."""
         self._returned, self._fresh = ready._returned, ready._fresh
         self._last = self._fresh
-
-    def take_pages(self, pages: list[Page]) -> None:
-        """Begin with what was recovered."""
-        self._pages.extend(pages)
-        self._paged_count += sum(page.count for page in pages)
-        self._last = self._tail
-
-    # --- what is ready ----------------------------------------------------------------------------------------------
 
     def append(self, queued: QueuedMessage) -> None:
         """Add a message at the end."""
@@ -157,6 +128,58 @@ class PagedReady(FifoReady):
         if not self._returned and not self._fresh:
             self._fill()
         return super().next_expiry_s
+
+    @abstractmethod
+    def _fill(self) -> None:
+        """Have the next messages at the head, wherever they are."""
+
+    def _cut_off_tail(self, keep_bytes: int) -> None:
+        """Divide what is in memory: the head keeps so much."""
+        self._tail.extend(_cut_off(self._fresh, keep_bytes))
+        if self._tail:
+            self._last = self._tail
+
+    def _tail_becomes_head(self) -> None:
+        """Learn that nothing is between them any more, and that the head is empty."""
+        self._fresh, self._tail = self._tail, deque()
+        self._last = self._fresh
+
+
+class PagedReady(HeadAndTail):
+    """What is ready in a queue, as much of it as there is room for."""
+
+    __slots__ = (
+        "_home",
+        "_journal",
+        "_leaving",
+        "_mixed",
+        "_name",
+        "_paged_count",
+        "_pages",
+        "_window",
+    )
+
+    def __init__(self, journal: JournalWriter, name: int, home: Home, window: Window, *, mixed: bool) -> None:
+        """Page out to a journal, where the queue is known by `name`; if `mixed`, only what is persistent is stored."""
+        super().__init__()
+        self._journal = journal
+        self._name = name
+        self._home = home
+        self._window = window
+        self._mixed = mixed
+        # What is on disk only.
+        self._pages: deque[Page] = deque()
+        self._paged_count = 0
+        # What was spilled and is not synced yet, by batch: it is counted with the pages, but still in memory.
+        self._leaving: dict[int, deque[QueuedMessage]] = {}
+
+    def take_pages(self, pages: list[Page]) -> None:
+        """Begin with what was recovered."""
+        self._pages.extend(pages)
+        self._paged_count += sum(page.count for page in pages)
+        self._last = self._tail
+
+    # --- what is ready ----------------------------------------------------------------------------------------------
 
     def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
         """Show what leaves after a message; what is on disk stays there."""
@@ -210,9 +233,7 @@ class PagedReady(FifoReady):
             How many octets of memory become free, now or with the next sync.
         """
         if not self._pages and not self._tail:
-            self._tail.extend(cut_off(self._fresh, keep_bytes))
-            if self._tail:
-                self._last = self._tail
+            self._cut_off_tail(keep_bytes)
         leaving: list[QueuedMessage] = []
         freed_bytes = 0
         while self._tail and freed_bytes < wanted_bytes and self._may_leave(self._tail[0], spill=spill):
@@ -308,8 +329,7 @@ class PagedReady(FifoReady):
         if not self._pages:
             self._paged_count = 0
             if not self._fresh:
-                self._fresh, self._tail = self._tail, deque()
-                self._last = self._fresh
+                self._tail_becomes_head()
 
     def _take_piece(self, pages: deque[Page], read: Callable[[Page], list[QueuedMessage]]) -> list[QueuedMessage]:
         """Take the messages up to some place off the pages."""
@@ -377,7 +397,7 @@ class PagedReady(FifoReady):
         self._journal.settle_page(page)
 
 
-def cut_off(fresh: deque[QueuedMessage], keep_bytes: int) -> deque[QueuedMessage]:
+def _cut_off(fresh: deque[QueuedMessage], keep_bytes: int) -> deque[QueuedMessage]:
     """Divide what is in memory: leave the head window, and return the tail."""
     tail: deque[QueuedMessage] = deque()
     kept_bytes = 0

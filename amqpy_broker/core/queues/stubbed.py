@@ -16,17 +16,15 @@ Rule 5: what is handed out and what came back is in memory, as everywhere.
 """
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterator, Sequence
-from heapq import heappop
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Final, Protocol
 
 from amqpy_broker.core.journal import JournalWriter, Page, Stored
 from amqpy_broker.core.queues.base import QueuedMessage
-from amqpy_broker.core.queues.paged import Home, cut_off
-from amqpy_broker.core.queues.ready import FifoReady, size_of
+from amqpy_broker.core.queues.paged import HeadAndTail, Home
+from amqpy_broker.core.queues.ready import size_of
 from amqpy_broker.core.queues.stubs import STUB_BYTES, Stub, Stubs
 from amqpy_broker.core.queues.values import KeyedMessage
 from amqpy_broker.core.queues.window import Window
@@ -51,20 +49,18 @@ _NEIGHBOURHOOD: Final = 64
 _NEIGHBOURHOODS_MAX: Final = 64
 
 
-class StubbedReady(FifoReady):
+class StubbedReady(HeadAndTail):
     """What is ready in a last-value queue, as much of it as there is room for."""
 
     __slots__ = (
         "_home",
         "_journal",
         "_keys_bytes",
-        "_last",
         "_mixed",
         "_name",
         "_positions",
         "_spilled_batch",
         "_stubs",
-        "_tail",
         "_waiting",
         "_window",
     )
@@ -85,14 +81,6 @@ class StubbedReady(FifoReady):
         self._waiting: dict[int, KeyedMessage] = {}
         # The last batch that something was spilled in.
         self._spilled_batch = 0
-        self._tail: deque[QueuedMessage] = deque()
-        # Where a new message goes: the tail, or the head as long as nothing is between them.
-        self._last = self._fresh
-
-    def take_over(self, ready: FifoReady) -> None:
-        """Take over what is ready in memory."""
-        self._returned, self._fresh = ready._returned, ready._fresh
-        self._last = self._fresh
 
     def take_pages(self, pages: list[Page]) -> None:
         """Begin with what was recovered: all of it is read once, for its keys, and what is too much let go at once."""
@@ -105,26 +93,6 @@ class StubbedReady(FifoReady):
                     self.page_out(window.head_bytes, spill=False)
 
     # --- what is ready ----------------------------------------------------------------------------------------------
-
-    def append(self, queued: QueuedMessage) -> None:
-        """Add a message at the end."""
-        self._last.append(queued)
-
-    def pop(self) -> QueuedMessage | None:
-        """Take the first message."""
-        if self._returned:
-            return heappop(self._returned)
-        if self._fresh:
-            return self._fresh.popleft()
-        self._fill()
-        return self._fresh.popleft() if self._fresh else None
-
-    @property
-    def next_expiry_s(self) -> float:
-        """When the first message expires."""
-        if not self._returned and not self._fresh:
-            self._fill()
-        return super().next_expiry_s
 
     def after(self, last: QueuedMessage | None) -> Iterator[QueuedMessage]:
         """Show what leaves after a message; what is on disk stays there."""
@@ -202,9 +170,7 @@ class StubbedReady(FifoReady):
             How many octets of memory become free, now or with the next sync.
         """
         if not self._stubs and not self._tail:
-            self._tail.extend(cut_off(self._fresh, keep_bytes))
-            if self._tail:
-                self._last = self._tail
+            self._cut_off_tail(keep_bytes)
         freed_bytes = self._let_go_of_waiting()
         while self._tail and freed_bytes < wanted_bytes:
             queued = self._tail[0]
@@ -286,8 +252,7 @@ class StubbedReady(FifoReady):
         if self._stubs:
             self._take(self._next_piece(self._stubs.after(0)))
         elif not self._fresh:
-            self._fresh, self._tail = self._tail, deque()
-            self._last = self._fresh
+            self._tail_becomes_head()
 
     def _behind_head(self, position: int) -> Iterator[QueuedMessage]:
         stubs = self._stubs.after(position)
